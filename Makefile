@@ -1,0 +1,30 @@
+# make demo    runs the main job on private servers and shows what became of each message
+# make test    checks and tests everything (also what continuous integration runs)
+# Both install first what is missing; see contrib/setup.sh.
+
+PY := .venv/bin/python
+
+.PHONY: demo test lint unit postfix setup clean
+
+demo: setup
+	$(PY) -m tests.demo
+
+test: setup lint
+	$(PY) -m pytest
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy policy milter tests
+
+unit: setup
+	$(PY) -m pytest tests/unit
+
+postfix: setup
+	$(PY) -m pytest tests/postfix
+
+setup:
+	@contrib/setup.sh
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,3 @@
+"""Exchange Send connectors for Postfix."""
+
+__version__ = "0.1.0"
