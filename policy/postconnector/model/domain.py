@@ -1,0 +1,85 @@
+"""Domain names as connectors name them (RFC 1035 preferred syntax, IDNA A-labels)."""
+
+import ipaddress
+import re
+
+import idna
+
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_LONGEST = 253
+
+
+def parse_domain(text: str) -> str:
+    """Return the domain that `text` names, with its case kept and U-labels turned to A-labels.
+
+    Raises ValueError, saying what would be right.
+    """
+    if not text:
+        raise ValueError("the domain is empty; write a domain such as contoso.com")
+    if "/" in text:
+        raise ValueError("this is no domain; write the domain alone, such as contoso.com")
+    if "@" in text:
+        raise ValueError("this is an address; write only the domain behind the @")
+    if text.startswith("["):
+        raise ValueError("this is an address literal; write a domain such as contoso.com")
+    if text.endswith("."):
+        raise ValueError("the domain ends with a dot; leave the dot away")
+    ascii_text = text if text.isascii() else _to_a_labels(text)
+    if len(ascii_text) > _LONGEST:
+        raise ValueError(f"the domain has more than {_LONGEST} characters")
+    labels = ascii_text.split(".")
+    for label in labels:
+        _check_label(label)
+    if labels[-1].isdigit():
+        raise ValueError("this is no domain name (the last label is a number)")
+    return ascii_text
+
+
+def _check_label(label: str) -> None:
+    if not label:
+        raise ValueError("the domain has an empty label (two dots in a row)")
+    if "*" in label:
+        raise ValueError(
+            "a wildcard can only be the whole first label; write *.contoso.com or contoso.com"
+        )
+    if "_" in label:
+        raise ValueError("RFC 1035 allows no underscore in a mail domain")
+    if not _LABEL.fullmatch(label):
+        raise ValueError(
+            "a label of the domain is not letters, digits and hyphens (at most 63, RFC 1035)"
+        )
+
+
+def _to_a_labels(text: str) -> str:
+    try:
+        return idna.encode(text, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"this is no internationalised domain name ({error})") from None
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether `text` is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def recipient_domain(address: str) -> str | None:
+    """Return the domain of an envelope recipient in the form in which address spaces are looked up.
+
+    That is lower case A-labels without a trailing dot; an address literal keeps its brackets,
+    and a domain that is none (which no address space but `*` can name) is returned lower-cased.
+    None: the address has no domain.
+    """
+    _, at, domain = address.rpartition("@")
+    domain = domain.removesuffix(".")
+    if not at or not domain:
+        return None
+    if not domain.isascii():
+        try:
+            domain = _to_a_labels(domain)
+        except ValueError:
+            return domain.lower()
+    return domain.lower()

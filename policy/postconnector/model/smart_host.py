@@ -1,0 +1,46 @@
+"""Smart hosts: where a connector that does not use DNS routing hands its mail to.
+
+An FQDN (whose MX records count first, then its addresses) or an IP address
+(New-SendConnector, parameter SmartHosts).
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from postconnector.model.domain import parse_domain
+
+_WITH_PORT = re.compile(r"(?P<host>[^:\s]+|\[[^\]\s]+\]):(?P<port>[0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class SmartHost:
+    """A smart host: `host` is a domain name, or an IP address in its shortest form."""
+
+    host: str
+    is_address: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "SmartHost":
+        """Read an FQDN or an IP address, bare or in brackets.
+
+        Raises ValueError, saying what would be right.
+        """
+        text = text.strip()
+        bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        try:
+            return cls(str(ipaddress.ip_address(bare)), is_address=True)
+        except ValueError:
+            pass
+        if match := _WITH_PORT.fullmatch(text):
+            raise ValueError(
+                f"a smart host has no port; write {match['host']} here and port = {match['port']}"
+            )
+        if bare != text:
+            raise ValueError("brackets are for IP addresses; write a host name without them")
+        if text == "--":
+            raise ValueError("-- as a smart host is only for Edge servers")
+        return cls(parse_domain(text), is_address=False)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]" if self.is_address else self.host

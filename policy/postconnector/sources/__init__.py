@@ -1,0 +1,1 @@
+"""Where connectors come from: files in, an organization and problems out."""
