@@ -1,0 +1,1 @@
+"""Our own certificates: reading the store, and picking one by issuer and subject."""

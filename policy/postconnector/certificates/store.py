@@ -1,0 +1,139 @@
+"""The certificate store: a folder of PEM files with certificates and their private keys.
+
+A certificate and its key may stand in one file or in two; certificates that are nobody's
+leaf here serve as intermediates. Keys are only compared with certificates, never kept.
+
+Bounds: 1,000 files, 1 MB each. What can't be read is reported, not passed over.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from postconnector.model.x500_name import X500Name, folded_part
+
+_MOST_FILES = 1000
+_LARGEST_FILE = 1024**2
+_SUFFIXES = {".pem", ".crt", ".cer", ".key"}
+_KEYS = {
+    NameOID.COMMON_NAME: "CN",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "OU",
+    NameOID.ORGANIZATION_NAME: "O",
+    NameOID.LOCALITY_NAME: "L",
+    NameOID.STATE_OR_PROVINCE_NAME: "S",
+    NameOID.COUNTRY_NAME: "C",
+    NameOID.EMAIL_ADDRESS: "E",
+    NameOID.DOMAIN_COMPONENT: "DC",
+    NameOID.STREET_ADDRESS: "STREET",
+    NameOID.TITLE: "T",
+    NameOID.GIVEN_NAME: "G",
+    NameOID.INITIALS: "I",
+    NameOID.SURNAME: "SN",
+    NameOID.SERIAL_NUMBER: "SERIALNUMBER",
+}
+"""Attribute keys as Windows writes them (Win32 CertNameToStr)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCertificate:
+    """A certificate with its private key, ready to be shown.
+
+    `pem`: key, certificate and intermediates in this order, as smtp_tls_chain_files wants them.
+    """
+
+    file: Path
+    issuer: X500Name
+    subject: X500Name
+    not_before: datetime
+    not_after: datetime
+    pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStore:
+    """The certificates that can be shown, and what in the folder could not be read."""
+
+    directory: Path
+    certificates: tuple[OwnCertificate, ...]
+    problems: tuple[str, ...]
+
+
+def read_store(directory: Path) -> CertificateStore:
+    """Read all PEM files of a folder; a folder that is not there is an empty store."""
+    problems: list[str] = []
+    keys: dict[bytes, bytes] = {}
+    certificates: list[tuple[Path, x509.Certificate]] = []
+    if directory.is_dir():
+        files = sorted(p for p in directory.iterdir() if p.suffix.lower() in _SUFFIXES)
+        if len(files) > _MOST_FILES:
+            problems.append(f"{directory}: only the first {_MOST_FILES} files were read")
+        for path in files[:_MOST_FILES]:
+            try:
+                _read_pem(path, keys, certificates)
+            except (OSError, ValueError, TypeError) as error:
+                problems.append(f"{path}: {error}")
+    by_subject = {c.subject.public_bytes(): c for _, c in certificates}
+    own = [
+        _own(path, certificate, keys[spki], by_subject)
+        for path, certificate in certificates
+        if (spki := _public_bytes(certificate.public_key())) in keys
+    ]
+    return CertificateStore(directory, tuple(own), tuple(problems))
+
+
+def windows_name(name: x509.Name) -> X500Name:
+    """The parts of an X.509 name in Windows' order (most specific first), as they compare."""
+    return X500Name(
+        tuple(
+            frozenset(folded_part(_KEYS.get(a.oid, a.oid.dotted_string), str(a.value)) for a in rdn)
+            for rdn in reversed(name.rdns)
+        )
+    )
+
+
+def _read_pem(
+    path: Path, keys: dict[bytes, bytes], certificates: list[tuple[Path, x509.Certificate]]
+) -> None:
+    data = path.read_bytes()
+    if len(data) > _LARGEST_FILE:
+        raise ValueError("larger than 1 MB")
+    if b"-----BEGIN CERTIFICATE-----" in data:
+        certificates.extend((path, c) for c in x509.load_pem_x509_certificates(data))
+    if b"PRIVATE KEY-----" in data:
+        key = serialization.load_pem_private_key(data, password=None)
+        keys[_public_bytes(key.public_key())] = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+
+
+def _public_bytes(key: object) -> bytes:
+    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]
+        Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return encoded
+
+
+def _own(
+    path: Path,
+    certificate: x509.Certificate,
+    key: bytes,
+    by_subject: dict[bytes, x509.Certificate],
+) -> OwnCertificate:
+    chain = [certificate]
+    while (issuer := by_subject.get(chain[-1].issuer.public_bytes())) and issuer not in chain:
+        if issuer.subject == issuer.issuer:
+            break  # a root is the peer's to have
+        chain.append(issuer)
+    return OwnCertificate(
+        file=path,
+        issuer=windows_name(certificate.issuer),
+        subject=windows_name(certificate.subject),
+        not_before=certificate.not_valid_before_utc.astimezone(UTC),
+        not_after=certificate.not_valid_after_utc.astimezone(UTC),
+        pem=key + b"".join(c.public_bytes(Encoding.PEM) for c in chain),
+    )

@@ -1,0 +1,1 @@
+"""Connectors into Postfix: compiling (no I/O) and publishing to a host."""

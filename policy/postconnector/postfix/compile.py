@@ -1,0 +1,222 @@
+"""Compiling an organization for one Postfix host. Pure: the same input gives the same output.
+
+The transport table gets the small-message winner of every address: `contoso.com` as it is,
+`*.contoso.com` as `.contoso.com` (any depth) and, where nothing more precise claims it,
+`contoso.com`. A domain that Postfix delivers to by itself stays there. The winner of `*` becomes
+the default route, never a `*` in the table: that would swallow local and relay domains.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from postconnector.model.address_space import Specificity
+from postconnector.model.organization import Organization
+from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service, Table
+from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
+from postconnector.postfix.native import (
+    agent_reason,
+    certificate_file,
+    next_hop,
+    password_table,
+    service_settings,
+    tls_demand,
+)
+from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.quoting import main_cf_value
+from postconnector.postfix.service_names import service_names
+from postconnector.selection.routing_table import Candidate, RoutingTable, Selected
+
+TRANSPORT_TABLE = "transport"
+AS_WITHOUT_TABLE = ":"
+"""The right-hand side that sends mail where it would go without a table (transport(5))."""
+
+
+def compile_organization(
+    organization: Organization,
+    facts: PostfixFacts,
+    own: OwnNames,
+    passwords: Mapping[str, str],
+    certificates: Mapping[str, bytes],
+) -> Compiled:
+    """Compile; `own` are Postfix' domains, `passwords` and `certificates` by connector name."""
+    names = service_names(connector.name for connector in organization.connectors)
+    enabled = [connector for connector in organization.connectors if connector.enabled]
+    native = [connector for connector in enabled if agent_reason(connector) is None]
+    routing = RoutingTable(organization.connectors)
+    default = next((c for (s, _), c in routing.addresses() if s is Specificity.ALL), None)
+    return Compiled(
+        services=tuple(
+            Service(
+                names[connector.name],
+                connector,
+                service_settings(connector, names[connector.name], facts),
+            )
+            for connector in native
+        ),
+        tables=(
+            Table(TRANSPORT_TABLE, tuple(sorted(_transport(routing, names, own).items()))),
+            *_password_tables(native, names, passwords),
+        ),
+        parameters=(
+            *_routing_parameters(default, names, facts),
+            *_policy_parameters(organization, facts),
+        ),
+        certificates={
+            certificate_file(names[connector.name]): certificates[connector.name]
+            for connector in native
+            if connector.name in certificates
+        },
+        agent_only=tuple(
+            AgentOnly(connector, reason)
+            for connector in enabled
+            if (reason := agent_reason(connector)) is not None
+        ),
+        warnings=(
+            *_own_domain_warnings(routing, own),
+            *_warnings(native, default, facts),
+        ),
+    )
+
+
+def route(connector: SendConnector, names: Mapping[str, str]) -> str:
+    """A connector as the right-hand side of a transport table: `service:nexthop`."""
+    return f"{names[connector.name]}:{next_hop(connector)}"
+
+
+def _transport(routing: RoutingTable, names: Mapping[str, str], own: OwnNames) -> dict[str, str]:
+    entries: dict[str, str] = {}
+    for (specificity, domain), winner in routing.addresses():
+        target = route(winner.connector, names)
+        if specificity is Specificity.EXACT:
+            entries[domain] = target  # also over what a wildcard put there
+        elif specificity is Specificity.WILDCARD:
+            entries[f".{domain}"] = target
+            entries.setdefault(domain, target)
+    for domain in own.names:
+        if _claimed_by(routing, domain) is not None:
+            entries[domain] = AS_WITHOUT_TABLE
+    return entries
+
+
+def _claimed_by(routing: RoutingTable, domain: str) -> Candidate | None:
+    """The connector that an entry of the transport table would give a domain."""
+    outcome = routing.select_domain(domain)
+    if not isinstance(outcome, Selected):
+        return None
+    candidate = outcome.candidate
+    return None if candidate.address_space.specificity is Specificity.ALL else candidate
+
+
+def _own_domain_warnings(routing: RoutingTable, own: OwnNames) -> Iterator[str]:
+    for domain in sorted(own.names):
+        claim = _claimed_by(routing, domain)
+        if claim is not None and claim.address_space.specificity is Specificity.EXACT:
+            yield (
+                f'connector "{claim.connector.name}" names {domain}, but Postfix delivers mail'
+                " for it itself (mydestination, virtual domains): it stays here"
+            )
+    wildcards = any(s is Specificity.WILDCARD for (s, _), _ in routing.addresses())
+    if wildcards:
+        for table in own.unlisted:
+            yield (
+                f"the domains in {table} can't be listed: one below an address space with a"
+                " wildcard is taken by that connector"
+            )
+
+
+def _password_tables(
+    native: list[SendConnector], names: Mapping[str, str], passwords: Mapping[str, str]
+) -> Iterator[Table]:
+    for connector in native:
+        credential = connector.authentication_credential
+        if not connector.authenticates or credential is None or not connector.smart_hosts:
+            continue
+        login = f"{credential.user_name}:{passwords[connector.name]}"
+        entries = tuple((hop, login) for hop in next_hop(connector).split(", "))
+        yield Table(password_table(names[connector.name]), entries, secret=True)
+
+
+def _routing_parameters(
+    default: Candidate | None, names: Mapping[str, str], facts: PostfixFacts
+) -> Iterator[Parameter]:
+    yield Parameter(
+        "transport_maps",
+        _before(facts.table(TRANSPORT_TABLE), facts.parameter("transport_maps")),
+        "the address spaces of the connectors, before the host's own tables",
+    )
+    if default is None:
+        return
+    hop = next_hop(default.connector)
+    yield Parameter(
+        "default_transport",
+        main_cf_value(names[default.connector.name] + (f":{hop}" if hop else "")),
+        f'Send connector "{default.connector.name}" has the address space *',
+    )
+    relayhost = facts.parameter("relayhost")
+    if not hop and relayhost:
+        yield Parameter("relayhost", "", f'"{default.connector.name}" routes by DNS')
+        if facts.parameter("relay_transport") == "relay":
+            yield Parameter(
+                "relay_transport",
+                f"relay:{relayhost}",
+                "relay domains keep the relayhost that they had",
+            )
+
+
+def _policy_parameters(organization: Organization, facts: PostfixFacts) -> Iterator[Parameter]:
+    # Our own fault defers: what the host says for other policy services does not count here.
+    service = (
+        f"check_policy_service {{ {organization.host.policy_service}, timeout=20s,"
+        " { default_action=451 4.3.5 Connector policy service is unavailable } }"
+    )
+    for name in RESTRICTIONS:
+        yield Parameter(name, _before(service, facts.parameter(name)), "MaxMessageSize")
+
+
+def _before(ours: str, theirs: str) -> str:
+    return f"{ours}, {theirs}" if theirs else ours
+
+
+def _warnings(
+    native: list[SendConnector], default: Candidate | None, facts: PostfixFacts
+) -> Iterator[str]:
+    if default is not None:
+        yield from _default_route_warnings(default.connector, facts)
+    for service in facts.unasking_services:
+        yield (
+            f"master.cf gives {service} restrictions of its own: what comes in there is routed by"
+            " the connectors, but the policy service does not see it"
+        )
+    if facts.parameter("content_filter"):
+        yield (
+            "main.cf has a content_filter: a message that its size moves to another connector"
+            " (FILTER) passes it by"
+        )
+    for connector in native:
+        yield from _connector_warnings(connector, facts)
+
+
+def _default_route_warnings(connector: SendConnector, facts: PostfixFacts) -> Iterator[str]:
+    overriding = ["sender_dependent_default_transport_maps"]
+    if not next_hop(connector):
+        overriding.append("sender_dependent_relayhost_maps")
+    for name in overriding:
+        if facts.parameter(name):
+            yield (
+                f'{name} of main.cf wins over connector "{connector.name}" (*) for the senders'
+                " that it names"
+            )
+
+
+def _connector_warnings(connector: SendConnector, facts: PostfixFacts) -> Iterator[str]:
+    trusts = facts.parameter("smtp_tls_CAfile") or facts.parameter("smtp_tls_CApath")
+    if tls_demand(connector).level == "secure" and not trusts:
+        yield (
+            f'connector "{connector.name}" verifies certificates, but main.cf has neither'
+            " smtp_tls_CAfile nor smtp_tls_CApath: its mail will wait"
+        )
+    if connector.source_ip_address is not None and facts.version < (3, 7):
+        yield (
+            f'connector "{connector.name}": Postfix before 3.7 sends from another address when'
+            " source_ip_address is not there"
+        )

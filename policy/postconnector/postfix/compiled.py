@@ -1,0 +1,58 @@
+"""What compiling gives: everything of ours that Postfix will read, not yet written anywhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.native import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A connector's own smtp(8) service in master.cf."""
+
+    name: str
+    connector: SendConnector
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A lookup table; one that is secret is readable by root alone and never shown."""
+
+    name: str
+    entries: tuple[tuple[str, str], ...] = field(repr=False)
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOnly:
+    """A connector that Postfix can't carry out by itself, and why."""
+
+    connector: SendConnector
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of main.cf that we set, and why."""
+
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """All that is to be published.
+
+    `certificates`: PEM contents by file name within the generation's folder.
+    `warnings`: what on this host works against the connectors.
+    """
+
+    services: tuple[Service, ...]
+    tables: tuple[Table, ...]
+    parameters: tuple[Parameter, ...]
+    certificates: Mapping[str, bytes] = field(repr=False)
+    agent_only: tuple[AgentOnly, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,78 @@
+"""Our part of main.cf and master.cf: put in, and taken out again to the byte.
+
+Both files get one marked block at their end. A parameter that the block sets and the host sets
+too is commented out where it stands, so that Postfix reads each once and a reader sees both.
+Pure text in, text out.
+"""
+
+import re
+from collections.abc import Iterable
+
+from postconnector.postfix.compiled import Parameter, Service
+from postconnector.postfix.quoting import comment, master_cf_option
+
+BEGIN = "# BEGIN postconnector: written by postconnector apply, and undone by taking it out"
+END = "# END postconnector"
+_NO_NEWLINE = " (the file had no newline at its end)"
+_REPLACED = "#postconnector replaces# "
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_PARAMETER = re.compile(r"(?P<name>[A-Za-z0-9_-]+)[ \t]*=")
+
+
+def main_cf_with(original: str, parameters: Iterable[Parameter]) -> str:
+    """main.cf with our parameters; `original` is the file without them."""
+    parameters = list(parameters)
+    kept = _commented_out(original, {parameter.name for parameter in parameters})
+    lines: list[str] = []
+    for parameter in parameters:
+        lines.append(comment(parameter.reason))
+        lines.append(f"{parameter.name} = {parameter.value}\n")
+    return _with_block(kept, "".join(lines))
+
+
+def master_cf_with(original: str, services: Iterable[Service], chroot: str) -> str:
+    """master.cf with a service for each connector; `original` is the file without them."""
+    lines: list[str] = []
+    for service in services:
+        lines.append(comment(f'Send connector "{service.connector.name}"'))
+        lines.append(f"{service.name} unix - - {chroot} - - smtp\n")
+        for name, value in service.settings:
+            lines.append(f"  {master_cf_option(name, value)}\n")
+    return _with_block(original, "".join(lines))
+
+
+def without_ours(text: str) -> str:
+    """The file as it is without our block, and with what we commented out."""
+    start = text.find(BEGIN)
+    if start < 0:
+        return text
+    first_line = text[start:].partition("\n")[0]
+    before = text[:start]
+    if first_line.endswith(_NO_NEWLINE):
+        before = before.removesuffix("\n")
+    end = text.find(END, start)
+    after = text[end:].partition("\n")[2] if end >= 0 else ""
+    return "".join(line.removeprefix(_REPLACED) for line in _LINE.findall(before + after))
+
+
+def _with_block(text: str, block: str) -> str:
+    begin = BEGIN
+    if text and not text.endswith("\n"):
+        begin += _NO_NEWLINE
+        text += "\n"
+    return f"{text}{begin}\n{block}{END}\n"
+
+
+def _commented_out(text: str, names: set[str]) -> str:
+    """Comment out the parameters of these names, with the lines that continue them."""
+    lines: list[str] = []
+    replacing = False
+    for line in _LINE.findall(text):
+        if not line.strip() or line.lstrip().startswith("#"):
+            lines.append(line)  # neither ends nor continues a parameter (postconf(5))
+            continue
+        if not line[0].isspace():
+            match = _PARAMETER.match(line)
+            replacing = match is not None and match["name"] in names
+        lines.append(_REPLACED + line if replacing else line)
+    return "".join(lines)

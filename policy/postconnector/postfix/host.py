@@ -1,0 +1,209 @@
+"""A Postfix instance on this host, reached by its own commands and nothing else."""
+
+import os
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from postconnector.postfix.configuration_files import without_ours
+from postconnector.postfix.facts import READ_PARAMETERS, RESTRICTIONS, PostfixFacts
+
+_MAP_TYPES = ("lmdb", "cdb", "hash")
+_COMMAND_TIMEOUT = 120.0
+_SETTLED = 5.0
+_DEFAULT_DIRECTORY = "/etc/postfix"
+
+
+class PostfixError(Exception):
+    """Postfix is not there, can't be read, or refused something; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationFiles:
+    """The texts of main.cf and master.cf.
+
+    Bytes that are not UTF-8 survive as surrogates, so that writing gives back what was read.
+    """
+
+    main_cf: str
+    master_cf: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostfixHost:
+    """One instance, named by its configuration directory (an absolute path)."""
+
+    config_directory: Path
+
+    @classmethod
+    def at(cls, config_directory: str | None) -> "PostfixHost":
+        """The instance at a directory; by default as Postfix does: $MAIL_CONFIG, /etc/postfix."""
+        named = config_directory or os.environ.get("MAIL_CONFIG") or _DEFAULT_DIRECTORY
+        directory = Path(named).absolute()
+        if re.search(r"[\s$,{}\"#]", str(directory)):
+            raise PostfixError(f"{directory}: Postfix can't have such characters in a path")
+        if not (directory / "main.cf").is_file():
+            raise PostfixError(f"{directory}/main.cf is missing: no Postfix is configured there")
+        return cls(directory)
+
+    def read_files(self) -> ConfigurationFiles:
+        """main.cf and master.cf as they are now."""
+        return ConfigurationFiles(
+            read_text(self.config_directory / "main.cf"),
+            read_text(self.config_directory / "master.cf"),
+        )
+
+    def facts(self) -> PostfixFacts:
+        """What the instance is like without us. Changes nothing on the host."""
+        files = self.read_files()
+        original = ConfigurationFiles(without_ours(files.main_cf), without_ours(files.master_cf))
+        with scratch_configuration(original) as directory:
+            return self._facts_of(directory)
+
+    def _facts_of(self, directory: Path) -> PostfixFacts:
+        expanded = _parameters(directory, ["-x", "mail_version", "queue_directory", "syslog_name"])
+        version = re.match(r"(\d+)\.(\d+)", expanded["mail_version"])
+        if version is None:
+            raise PostfixError(f"unknown Postfix version {expanded['mail_version']!r}")
+        available = set(run_postfix_command("postconf", "-m").split())
+        map_type = next((kind for kind in _MAP_TYPES if kind in available), None)
+        if map_type is None:
+            raise PostfixError(
+                f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
+                " install one (Debian: postfix-lmdb)"
+            )
+        chroot = run_postfix_command("postconf", "-c", str(directory), "-F", "smtp/unix/chroot")
+        return PostfixFacts(
+            config_directory=self.config_directory,
+            queue_directory=Path(expanded["queue_directory"]),
+            version=(int(version[1]), int(version[2])),
+            map_type=map_type,
+            syslog_name=expanded["syslog_name"],
+            smtp_chroot=chroot.rpartition("=")[2].strip() or "-",
+            parameters=_parameters(directory, READ_PARAMETERS),
+            unasking_services=_unasking_services(directory),
+        )
+
+    def expanded(self, *names: str) -> dict[str, str]:
+        """The values of parameters as Postfix uses them, `$name` expanded."""
+        return _parameters(self.config_directory, ["-x", *names])
+
+    def lookup(self, table: str, key: str) -> str | None:
+        """Ask a table with postmap -q; None if it has no such key."""
+        command = ["postmap", "-c", str(self.config_directory), "-q", key, table]
+        result = _run(command)
+        if result.returncode == 1 and not result.stderr:
+            return None
+        _raise_unless_done(command, result)
+        return result.stdout.rstrip("\n")
+
+    def lookup_all(self, table: str, keys: Iterable[str]) -> dict[str, str]:
+        """Ask a table for many keys at once; keys that it does not have are left out."""
+        command = ["postmap", "-c", str(self.config_directory), "-q", "-", table]
+        result = _run(command, "".join(f"{key}\n" for key in keys))
+        if result.returncode != 1 or result.stderr:
+            _raise_unless_done(command, result)
+        answers = (line.partition("\t") for line in result.stdout.splitlines())
+        return {key: value for key, _, value in answers}
+
+    def keys(self, table: str) -> list[str]:
+        """All keys of an indexed table."""
+        output = run_postfix_command("postmap", "-c", str(self.config_directory), "-s", table)
+        return [line.partition("\t")[0] for line in output.splitlines()]
+
+    def is_running(self) -> bool:
+        """Whether the instance's master(8) runs."""
+        return _run(["postfix", "-c", str(self.config_directory), "status"]).returncode == 0
+
+    def reload(self) -> None:
+        """Have master(8) read the new configuration."""
+        run_postfix_command("postfix", "-c", str(self.config_directory), "reload")
+
+
+@contextmanager
+def scratch_configuration(files: ConfigurationFiles) -> Iterator[Path]:
+    """A folder that only we can read, with these main.cf and master.cf in it."""
+    with tempfile.TemporaryDirectory(prefix="postconnector-") as name:
+        directory = Path(name)
+        write_text(directory / "main.cf", files.main_cf)
+        write_text(directory / "master.cf", files.master_cf)
+        yield directory
+
+
+def run_postfix_command(*command: str) -> str:
+    """Run a command of Postfix and return its standard output; PostfixError if it fails."""
+    result = _run(command)
+    _raise_unless_done(command, result)
+    return result.stdout
+
+
+def warnings_of(*command: str) -> list[str]:
+    """Run a command of Postfix for what it complains about on standard error."""
+    result = _run(command)
+    complaints = [line for line in result.stderr.splitlines() if line.strip()]
+    if result.returncode != 0 and not complaints:
+        complaints.append(f"{command[0]} ended with status {result.returncode}")
+    return complaints
+
+
+def read_text(path: Path) -> str:
+    """A configuration file as text."""
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise PostfixError(f"{path}: {error.strerror}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write back what read_text gave.
+
+    The file is dated a few seconds back: Postfix reads a configuration file that is younger
+    than two seconds again and again until it is older, in case somebody still writes it.
+    """
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    settled = time.time() - _SETTLED
+    os.utime(path, (settled, settled))
+
+
+def _parameters(directory: Path, arguments: Sequence[str]) -> dict[str, str]:
+    output = run_postfix_command("postconf", "-c", str(directory), *arguments)
+    pairs = (line.partition(" =") for line in output.splitlines())
+    return {name: value.strip() for name, separator, value in pairs if separator}
+
+
+def _unasking_services(directory: Path) -> tuple[str, ...]:
+    """Services with an -o of their own for a restriction list, such as smtp/inet."""
+    options = run_postfix_command("postconf", "-c", str(directory), "-P").splitlines()
+    found = (line.partition(" = ")[0].rpartition("/") for line in options)
+    return tuple(sorted({service for service, _, name in found if name in RESTRICTIONS}))
+
+
+def _run(command: Sequence[str], standard_input: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
+    environment["PATH"] = environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+    try:
+        return subprocess.run(
+            list(command),
+            env=environment,
+            input=standard_input,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=_COMMAND_TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise PostfixError(f"{command[0]} is not installed; install Postfix") from None
+    except subprocess.TimeoutExpired:
+        raise PostfixError(f"{command[0]} did not end in {_COMMAND_TIMEOUT:.0f} s") from None
+
+
+def _raise_unless_done(command: Sequence[str], result: subprocess.CompletedProcess[str]) -> None:
+    if result.returncode != 0:
+        reason = result.stderr.strip() or f"status {result.returncode}"
+        raise PostfixError(f"{' '.join(command)}: {reason}")

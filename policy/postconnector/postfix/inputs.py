@@ -1,0 +1,114 @@
+"""What connectors name but the connectors file does not hold: passwords and certificates.
+
+Everything missing or unfit is a problem of its connector before anything is published.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from postconnector.certificates.choice import NoCertificateError, choose_certificate
+from postconnector.certificates.store import read_store
+from postconnector.model.organization import Organization
+from postconnector.model.problem import Problem, Severity
+from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.quoting import UnquotableError, table_entry
+from postconnector.sources.document import CONNECTORS
+
+_LONGEST_PASSWORD = 1000
+
+
+class _UnfitFileError(Exception):
+    """A password file can't be used; the text says why, without the password."""
+
+
+@dataclass(slots=True)
+class Inputs:
+    """Passwords and certificates (PEM with key) by connector name, and what is wrong."""
+
+    passwords: dict[str, str] = field(default_factory=dict, repr=False)
+    certificates: dict[str, bytes] = field(default_factory=dict, repr=False)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_inputs(organization: Organization, folder: Path, now: datetime | None = None) -> Inputs:
+    """Read what the enabled connectors name; relative paths start in `folder`."""
+    inputs = Inputs()
+    for index, connector in enumerate(organization.connectors):
+        if not connector.enabled:
+            continue
+        try:
+            if password := _password(connector, folder):
+                inputs.passwords[connector.name] = password
+        except _UnfitFileError as error:
+            inputs.problems.append(
+                _problem(index, connector, "authentication_credential", str(error))
+            )
+    _choose_certificates(organization, folder, now or datetime.now(UTC), inputs)
+    return inputs
+
+
+def _problem(index: int, connector: SendConnector, name: str, message: str) -> Problem:
+    return Problem(message, (CONNECTORS, index, name), connector.name, name)
+
+
+def _password(connector: SendConnector, folder: Path) -> str | None:
+    credential = connector.authentication_credential
+    if credential is None or not connector.authenticates:
+        return None
+    path = folder / credential.password_file
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            data = file.read(_LONGEST_PASSWORD + 2)
+    except OSError as error:
+        raise _UnfitFileError(f"{path}: {error.strerror}") from None
+    if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
+        raise _UnfitFileError(
+            f"{path} can be read by others than its owner; do: chown root {path}; chmod 600 {path}"
+        )
+    try:
+        password = data.decode("utf-8").removesuffix("\n")
+        table_entry("key", f"{credential.user_name}:{password}")
+    except (UnicodeDecodeError, UnquotableError):
+        password = ""
+    if not 0 < len(password) <= _LONGEST_PASSWORD or password != password.strip():
+        raise _UnfitFileError(
+            f"{path} must hold the password and nothing else: one line of printable characters,"
+            f" not beginning or ending with a blank, at most {_LONGEST_PASSWORD}"
+        )
+    return password
+
+
+def _choose_certificates(
+    organization: Organization, folder: Path, now: datetime, inputs: Inputs
+) -> None:
+    wanted = list(_with_certificate(organization))
+    if not wanted:
+        return
+    store = read_store(folder / organization.host.certificate_directory)
+    inputs.problems.extend(
+        Problem(text, ("host", "certificate_directory"), severity=Severity.WARNING)
+        for text in store.problems
+    )
+    for index, connector in wanted:
+        name = connector.tls_certificate_name
+        try:
+            if name is not None:
+                certificate = choose_certificate(name, store, now)
+                inputs.certificates[connector.name] = certificate.pem
+        except NoCertificateError as error:
+            inputs.problems.append(_problem(index, connector, "tls_certificate_name", str(error)))
+
+
+def _with_certificate(organization: Organization) -> Iterator[tuple[int, SendConnector]]:
+    for index, connector in enumerate(organization.connectors):
+        if (
+            connector.enabled
+            and connector.tls_certificate_name is not None
+            and not connector.ignore_starttls
+        ):
+            yield index, connector

@@ -1,0 +1,129 @@
+"""Which domains Postfix keeps for itself, whatever the connectors say.
+
+Mail for its local and virtual domains never takes a Send connector, as mail for Exchange's
+authoritative domains does not. Its relay domains are kept from a `*` connector only. The lists
+(ADDRESS_CLASS_README) are matched as match_list(3) does: names, `!` for not, files, tables, and
+for relay domains parents.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from postconnector.postfix.host import PostfixError, PostfixHost
+
+_DELIVERED = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
+_RELAYED = ("relay_domains",)
+_PARENTS = "parent_domain_matches_subdomains"
+_FRESH = 60.0
+_MOST_REMEMBERED = 10_000
+_TABLE = re.compile(r"[a-z][a-z0-9_]*:.+", re.IGNORECASE)
+_LISTABLE = ("hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNames:
+    """The local and virtual domains by name, as far as they can be listed.
+
+    `unlisted`: tables of domains that can only be asked, such as mysql:/etc/postfix/domains.cf.
+    """
+
+    names: frozenset[str] = frozenset()
+    unlisted: tuple[str, ...] = ()
+
+
+class OwnDomains:
+    """The domains of one Postfix instance; answers are remembered for a minute.
+
+    Calls block while Postfix' commands run: not for an event loop.
+    """
+
+    def __init__(self, host: PostfixHost) -> None:
+        self._host = host
+        self._remembered: dict[tuple[str, bool], bool] = {}
+        self._read_at = -_FRESH
+        self._lists: dict[str, list[str]] = {}
+        self._parents: frozenset[str] = frozenset()
+
+    def holds(self, domain: str, *, relayed_too: bool = False) -> bool:
+        """Whether Postfix delivers mail for `domain` (lower case) itself, or relays it too.
+
+        Raises PostfixError when Postfix can't be asked.
+        """
+        if time.monotonic() - self._read_at > _FRESH or len(self._remembered) > _MOST_REMEMBERED:
+            self._read()
+        key = domain, relayed_too
+        if key not in self._remembered:
+            lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
+            self._remembered[key] = any(self._matches(name, domain) for name in lists)
+        return self._remembered[key]
+
+    def names(self, asked: Iterable[str]) -> OwnNames:
+        """List the local and virtual domains; those in `asked` are looked for in every table."""
+        self._read()
+        unlisted: list[str] = []
+        listed = {
+            domain for name in _DELIVERED for domain in self._listed(self._lists[name], unlisted)
+        }
+        candidates = listed | set(asked) if unlisted else listed
+        return OwnNames(frozenset(d for d in candidates if self.holds(d)), tuple(unlisted))
+
+    def _listed(self, elements: Iterable[str], unlisted: list[str]) -> Iterator[str]:
+        for element in elements:
+            pattern = element.lstrip("!")
+            if pattern.startswith("/"):
+                yield from self._listed(_elements(_read_file(Path(pattern))), unlisted)
+            elif not _TABLE.fullmatch(pattern):
+                yield pattern.lower()
+            elif pattern.startswith(_LISTABLE):
+                yield from (key.lower() for key in self._host.keys(pattern))
+            else:
+                unlisted.append(pattern)
+
+    def _read(self) -> None:
+        lists = _DELIVERED + _RELAYED
+        values = self._host.expanded(*lists, _PARENTS)
+        self._lists = {name: _elements(values.get(name, "")) for name in lists}
+        self._parents = frozenset(_elements(values.get(_PARENTS, "")))
+        self._remembered = {}
+        self._read_at = time.monotonic()
+
+    def _matches(self, name: str, domain: str) -> bool:
+        keys = [domain]
+        if name in _RELAYED:
+            dot = "" if name in self._parents else "."
+            parent = domain.partition(".")[2]
+            while parent:
+                keys.append(dot + parent)
+                parent = parent.partition(".")[2]
+        return self._list_matches(self._lists[name], keys)
+
+    def _list_matches(self, elements: list[str], keys: list[str]) -> bool:
+        for element in elements:
+            wanted = not element.startswith("!")
+            pattern = element.lstrip("!")
+            if self._element_matches(pattern, keys):
+                return wanted
+        return False
+
+    def _element_matches(self, pattern: str, keys: list[str]) -> bool:
+        if pattern.startswith("/"):
+            return self._list_matches(_elements(_read_file(Path(pattern))), keys)
+        if _TABLE.fullmatch(pattern):
+            return any(self._host.lookup(pattern, key) is not None for key in keys)
+        return pattern.lower() in keys
+
+
+def _elements(value: str) -> list[str]:
+    """Split a list of main.cf at commas and blanks, but not inside braces."""
+    return re.findall(r"(?:[^\s,{]|\{[^}]*\})+", value)
+
+
+def _read_file(path: Path) -> str:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PostfixError(f"{path}: {error}") from None
+    return " ".join(line for line in lines if not line.lstrip().startswith("#"))

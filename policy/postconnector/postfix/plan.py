@@ -1,0 +1,69 @@
+"""What publishing would change on the host, file by file. Secrets never appear."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file that changes: its name for people, and a unified diff.
+
+    Of secrets, and of the copy of the administrator's own file, there is none.
+    """
+
+    file: str
+    diff: tuple[str, ...]
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is published now: the configuration files, and the sources of the generation."""
+
+    configuration: ConfigurationFiles
+    files: Mapping[str, bytes]
+
+
+def read_live(configuration: ConfigurationFiles, live_directory: Path) -> Live:
+    """Read the published generation; none is an empty one."""
+    files: dict[str, bytes] = {}
+    if live_directory.is_dir():
+        for path in sorted(live_directory.rglob("*")):
+            if path.is_file() and path.suffix not in (".lmdb", ".cdb", ".db"):
+                files[str(path.relative_to(live_directory))] = path.read_bytes()
+    return Live(configuration, files)
+
+
+def file_changes(live: Live, wanted: Rendered) -> Iterator[FileChange]:
+    """Every file that publishing changes; nothing when all is as wanted."""
+    yield from _text_change("main.cf", live.configuration.main_cf, wanted.configuration.main_cf)
+    yield from _text_change(
+        "master.cf", live.configuration.master_cf, wanted.configuration.master_cf
+    )
+    for name in sorted({*live.files, *wanted.files}):
+        before, after = live.files.get(name, b""), wanted.files.get(name, GenerationFile(b""))
+        present = (name in live.files, name in wanted.files)
+        if before == after.data and present == (True, True):
+            continue
+        if after.secret or name.startswith(("passwords/", "certificates/")):
+            yield FileChange(name, (), secret=True)
+        elif name == PUBLISHED_CONNECTORS:
+            yield FileChange(name, ())
+        else:
+            yield from _text_change(
+                name, before.decode("utf-8", "replace"), after.data.decode("utf-8", "replace")
+            )
+
+
+def _text_change(name: str, before: str, after: str) -> Iterator[FileChange]:
+    if before == after:
+        return
+    diff = difflib.unified_diff(
+        before.split("\n"), after.split("\n"), name, name, "now", "after apply", lineterm="", n=1
+    )
+    yield FileChange(name, tuple(diff))

@@ -1,0 +1,255 @@
+"""Publishing to a Postfix host: build beside, let Postfix check, swap, reload, verify.
+
+Until the swap nothing of the running configuration is touched. The swap renames files into
+place; what fails after it is put back. What a power cut in the middle of the three renames
+leaves is a configuration whose mail waits, and the next apply finishes it.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from postconnector.postfix.compile import TRANSPORT_TABLE
+from postconnector.postfix.compiled import Compiled
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host import (
+    ConfigurationFiles,
+    PostfixError,
+    PostfixHost,
+    read_text,
+    run_postfix_command,
+    scratch_configuration,
+    warnings_of,
+    write_text,
+)
+from postconnector.postfix.rendered import GenerationFile, Rendered
+
+Say = Callable[[str], None]
+_KEPT_GENERATIONS = 10
+_RELOAD_TIMEOUT = 30.0
+
+
+class CheckFailedError(Exception):
+    """Postfix complains about the staged configuration; nothing was changed."""
+
+
+class LockedError(Exception):
+    """Another apply is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is to be published, and where."""
+
+    host: PostfixHost
+    facts: PostfixFacts
+    compiled: Compiled
+    rendered: Rendered
+    current: ConfigurationFiles
+
+
+def publish(publication: Publication, say: Say) -> int:
+    """Publish; return the number of the new generation.
+
+    Raises CheckFailedError, LockedError, PostfixError or OSError; the host is then as before.
+    """
+    facts = publication.facts
+    _make_directory(facts.own_directory, 0o755)
+    with _lock(facts.own_directory):
+        check_staged(publication)
+        say("Postfix has checked main.cf and master.cf")
+        generation = _build_generation(publication)
+        say(f"built generation {generation.name} and its tables")
+        previous = _live_target(facts)
+        try:
+            _swap(publication, generation)
+            if publication.host.is_running():
+                publication.host.reload()
+                _wait_for_services(publication)
+                say("Postfix has reloaded")
+            else:
+                say("Postfix is not running; it takes the connectors when it starts")
+            _verify(publication)
+        except BaseException:
+            _put_back(publication, previous)
+            shutil.rmtree(generation, ignore_errors=True)
+            raise
+        say("every address space is answered by its connector")
+        _forget_old_generations(facts)
+        return int(generation.name)
+
+
+def check_staged(publication: Publication) -> None:
+    """Have Postfix check the wanted main.cf and master.cf in a folder beside; change nothing."""
+    with scratch_configuration(publication.rendered.configuration) as folder:
+        complaints = _complaints(folder)
+    if complaints:  # which of them are not ours?
+        with scratch_configuration(publication.current) as folder:
+            known = set(_complaints(folder))
+        if new := [line for line in complaints if line not in known]:
+            raise CheckFailedError("\n".join(new))
+
+
+def _complaints(folder: Path) -> list[str]:
+    directory = str(folder)
+    commands = (
+        ("postconf", "-c", directory, "-n"),
+        ("postconf", "-c", directory, "-P"),
+        ("postfix", "-c", directory, "check"),
+    )
+    return [
+        line.replace(directory, "").partition(": ")[2]
+        for command in commands
+        for line in warnings_of(*command)
+    ]
+
+
+def _build_generation(publication: Publication) -> Path:
+    generations = publication.facts.own_directory / "generations"
+    _make_directory(generations, 0o755)
+    last = max((int(p.name) for p in generations.iterdir() if p.name.isdigit()), default=0)
+    building = generations / f"building-{os.getpid()}"
+    shutil.rmtree(building, ignore_errors=True)
+    _make_directory(building, 0o755)
+    try:
+        for name, file in publication.rendered.files.items():
+            _write_file(building / name, file)
+            if file.is_table:
+                _build_table(publication.facts, building / name)
+        for path in building.rglob("*"):
+            _sync(path)
+        generation = generations / f"{last + 1:06d}"
+        building.rename(generation)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    _sync(generations)
+    return generation
+
+
+def _write_file(path: Path, file: GenerationFile) -> None:
+    if not path.parent.exists():
+        _make_directory(path.parent, 0o700)
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.secret else 0o644
+    )
+    with open(descriptor, "wb") as target:  # noqa: PTH123 (pathlib opens no descriptors)
+        os.fchmod(target.fileno(), 0o600 if file.secret else 0o644)
+        target.write(file.data)
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    """Make a folder with these access rights, whatever the umask is."""
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+
+
+def _build_table(facts: PostfixFacts, source: Path) -> None:
+    """postmap(1) gives the table the access rights of its source."""
+    table = f"{facts.map_type}:{source}"
+    run_postfix_command("postmap", "-c", str(facts.config_directory), table)
+
+
+def _swap(publication: Publication, generation: Path) -> None:
+    """Put the new files in place, master.cf first.
+
+    Between the steps a new route may name a service that master(8) does not run yet: its mail
+    waits. Never the other way round, where mail would go by a connector it should not take.
+    """
+    facts, wanted = publication.facts, publication.rendered.configuration
+    _replace_text(facts.config_directory / "master.cf", wanted.master_cf)
+    _point_live_to(facts, generation)
+    _replace_text(facts.config_directory / "main.cf", wanted.main_cf)
+    _sync(facts.config_directory)
+
+
+def _put_back(publication: Publication, previous: Path | None) -> None:
+    facts, current = publication.facts, publication.current
+    _replace_text(facts.config_directory / "main.cf", current.main_cf)
+    _replace_text(facts.config_directory / "master.cf", current.master_cf)
+    if previous is None:
+        facts.live_directory.unlink(missing_ok=True)
+    else:
+        _point_live_to(facts, previous)
+    if publication.host.is_running():
+        publication.host.reload()
+
+
+def _point_live_to(facts: PostfixFacts, generation: Path) -> None:
+    link = facts.own_directory / "live.new"
+    link.unlink(missing_ok=True)
+    link.symlink_to(generation.relative_to(facts.own_directory))
+    link.rename(facts.live_directory)
+    _sync(facts.own_directory)
+
+
+def _live_target(facts: PostfixFacts) -> Path | None:
+    if not facts.live_directory.is_symlink():
+        return None
+    return facts.own_directory / facts.live_directory.readlink()
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Replace a configuration file by rename, keeping its owner and access rights."""
+    if read_text(path) == text:
+        return
+    status = path.stat()
+    new = path.with_name(f".{path.name}.postconnector")
+    new.unlink(missing_ok=True)
+    write_text(new, text)
+    os.chown(new, status.st_uid, status.st_gid)
+    new.chmod(status.st_mode & 0o7777)
+    _sync(new)
+    new.rename(path)
+
+
+def _wait_for_services(publication: Publication) -> None:
+    """master(8) has taken the new master.cf when every service of ours has its socket."""
+    private = publication.facts.queue_directory / "private"
+    missing = [service.name for service in publication.compiled.services]
+    deadline = time.monotonic() + _RELOAD_TIMEOUT
+    while missing := [name for name in missing if not (private / name).exists()]:
+        if time.monotonic() > deadline:
+            raise PostfixError(f"Postfix did not start the services {', '.join(missing)}")
+        time.sleep(0.02)
+
+
+def _verify(publication: Publication) -> None:
+    """Ask the live table as Postfix will, and compare with what was compiled."""
+    table = next(t for t in publication.compiled.tables if t.name == TRANSPORT_TABLE)
+    entries = dict(table.entries)
+    found = publication.host.lookup_all(publication.facts.table(TRANSPORT_TABLE), entries)
+    for key, value in entries.items():
+        if found.get(key) != value:
+            raise PostfixError(f"the live table has {found.get(key)!r} for {key}, not {value!r}")
+
+
+def _forget_old_generations(facts: PostfixFacts) -> None:
+    generations = facts.own_directory / "generations"
+    numbered = sorted(p for p in generations.iterdir() if p.name.isdigit())
+    for old in numbered[:-_KEPT_GENERATIONS]:
+        if old != _live_target(facts):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError("another postconnector apply is at work; try again later") from None
+        yield
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,54 @@
+"""The files of a publication, as text and bytes. Pure.
+
+A generation is a folder: the connectors file it was made from, the sources of the tables, the
+certificates. main.cf and master.cf stay where Postfix has them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from postconnector.postfix.compiled import Compiled
+from postconnector.postfix.configuration_files import (
+    main_cf_with,
+    master_cf_with,
+    without_ours,
+)
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.quoting import table_entry
+
+PUBLISHED_CONNECTORS = "connectors.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationFile:
+    """A file of a generation; one that is secret is for root alone and never shown."""
+
+    data: bytes = field(repr=False)
+    secret: bool = False
+    is_table: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Everything that is to be on the host after publishing."""
+
+    configuration: ConfigurationFiles
+    files: Mapping[str, GenerationFile]
+
+
+def render(
+    compiled: Compiled, facts: PostfixFacts, current: ConfigurationFiles, connectors_file: bytes
+) -> Rendered:
+    """Write out what was compiled; `current` may hold an earlier publication."""
+    files = {PUBLISHED_CONNECTORS: GenerationFile(connectors_file)}
+    for table in compiled.tables:
+        source = "".join(table_entry(key, value) for key, value in table.entries)
+        files[table.name] = GenerationFile(source.encode(), table.secret, is_table=True)
+    for name, pem in compiled.certificates.items():
+        files[name] = GenerationFile(pem, secret=True)
+    configuration = ConfigurationFiles(
+        main_cf_with(without_ours(current.main_cf), compiled.parameters),
+        master_cf_with(without_ours(current.master_cf), compiled.services, facts.smtp_chroot),
+    )
+    return Rendered(configuration, files)

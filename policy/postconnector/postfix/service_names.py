@@ -1,0 +1,34 @@
+"""Names of master.cf services: one a connector, recognisable, unique and safe everywhere.
+
+A service name is also a log tag, a file name and part of parameter names, so it is made of
+lower-case letters, digits and hyphens: "Fabrikam, partner" becomes pc-fabrikam-partner.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+PREFIX = "pc-"
+_OTHER = re.compile(r"[^a-z0-9]+")
+_LONGEST = 32
+
+
+def service_names(connector_names: Iterable[str]) -> dict[str, str]:
+    """Return the service name of each connector name.
+
+    Where two would be the same, or nothing is left of a name, a hash of the name is added, so
+    that a connector's service does not depend on the order of the connectors.
+    """
+    names = list(connector_names)
+    slugs = {name: _OTHER.sub("-", name.casefold()).strip("-")[:_LONGEST] for name in names}
+    shared = Counter(slugs.values())
+    return {
+        name: PREFIX + (slug if slug and shared[slug] == 1 else _with_hash(slug, name))
+        for name, slug in slugs.items()
+    }
+
+
+def _with_hash(slug: str, name: str) -> str:
+    digest = hashlib.sha256(name.casefold().encode()).hexdigest()[:8]
+    return f"{slug}-{digest}" if slug else digest
