@@ -1,0 +1,1 @@
+"""Size and certificate rules over an envelope. No I/O."""
