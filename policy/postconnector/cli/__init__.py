@@ -1,0 +1,1 @@
+"""The command postconnector: one module a subcommand."""

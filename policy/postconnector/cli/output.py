@@ -1,0 +1,82 @@
+"""What people and machines see: tables and colours on a terminal, plain text in a pipe, JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from postconnector.model.problem import Problem, Severity
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
+_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def print_line(text: str = "") -> None:
+    """One line on standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def print_json(value: object) -> None:
+    """A value as JSON on standard output."""
+    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_error(text: str) -> None:
+    """A message of ours on standard error, in the form of Postfix' commands."""
+    sys.stderr.write(f"postconnector: {text}\n")
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    """A line for each problem, on standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems:
+        place, word, rest = str(problem).partition(f"{problem.severity}: ")
+        console.print(Text.assemble(place, (word, _COLOURS[problem.severity]), rest))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table: drawn on a terminal, aligned columns in a pipe."""
+    rows = [[cell or "-" for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        table = Table(*columns, header_style="bold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        Console(highlight=False).print(table)
+        return
+    lines = [list(columns), *rows]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print_line("  ".join(cells).rstrip())
+
+
+def print_diff(lines: Iterable[str]) -> None:
+    """A unified diff, in colours on a terminal."""
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        if console.is_terminal:
+            console.print(Text(line, style=_DIFF_COLOURS.get(line[:1], "")))
+        else:
+            print_line(line)
+
+
+def print_list(properties: Mapping[str, object]) -> None:
+    """Properties one a line, names aligned, as Format-List does."""
+    width = max(len(name) for name in properties)
+    for name, value in properties.items():
+        print_line(f"{name:<{width}} : {_as_listed(value)}".rstrip())
+
+
+def _as_listed(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case list():
+            return "{" + ", ".join(str(element) for element in value) + "}"
+        case dict():
+            return ", ".join(f"{name} {content}" for name, content in value.items())
+        case _:
+            return str(value)

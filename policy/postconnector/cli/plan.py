@@ -1,0 +1,98 @@
+"""postconnector plan: what would apply do?"""
+
+import argparse
+import os
+
+from postconnector.cli.output import print_diff, print_error, print_json, print_line, print_table
+from postconnector.cli.publication import find_host, prepare
+from postconnector.postfix.compiled import Compiled
+from postconnector.postfix.native import next_hop, tls_demand
+from postconnector.postfix.plan import FileChange, file_changes, read_live
+
+HELP = "show what each connector becomes in Postfix, and what apply would change"
+DESCRIPTION = """
+Shows for each connector whether Postfix carries it out by itself (native), by which service,
+next hop and TLS, and then every change to main.cf, master.cf and our own tables. Changes
+nothing. Passwords and keys are never shown.
+
+Exit status: 0 nothing to change, 2 there are changes, 78 the connectors can't be published.
+"""
+CHANGES_PENDING = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command line."""
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    host = find_host(arguments.config_directory)
+    publication, _ = prepare(arguments.file, host)
+    live = read_live(publication.current, publication.facts.live_directory)
+    changes = list(file_changes(live, publication.rendered))
+    if arguments.json:
+        print_json(_as_json(publication.compiled, changes))
+    else:
+        print_connectors(publication.compiled)
+        _print_changes(changes)
+    return CHANGES_PENDING if changes else os.EX_OK
+
+
+def print_connectors(compiled: Compiled) -> None:
+    """A table of what each connector becomes."""
+    rows = [
+        (
+            service.connector.name,
+            "native",
+            service.name,
+            next_hop(service.connector) or "DNS",
+            tls_demand(service.connector).shown,
+            str(service.connector.max_message_size).partition(" (")[0],
+        )
+        for service in compiled.services
+    ]
+    rows += [(a.connector.name, "agent", "", "", a.reason, "") for a in compiled.agent_only]
+    print_table(("Connector", "Path", "Service", "Next hop", "TLS", "Limit (policy service)"), rows)
+    for warning in compiled.warnings:
+        print_error(f"warning: {warning}")
+
+
+def _print_changes(changes: list[FileChange]) -> None:
+    print_line()
+    if not changes:
+        print_line("Nothing to change: Postfix has these connectors.")
+        return
+    for change in changes:
+        if change.diff:
+            print_diff(change.diff)
+        else:
+            what = "secret, not shown" if change.secret else "the published copy of your file"
+            print_line(f"{change.file}: changes ({what})")
+    print_line()
+    print_line(f"{len(changes)} files change; postconnector apply does it.")
+
+
+def _as_json(compiled: Compiled, changes: list[FileChange]) -> dict[str, object]:
+    native = [
+        {
+            "name": service.connector.name,
+            "path": "native",
+            "service": service.name,
+            "next_hop": next_hop(service.connector) or None,
+            "tls": tls_demand(service.connector).shown,
+            "settings": dict(service.settings),
+        }
+        for service in compiled.services
+    ]
+    agent = [
+        {"name": a.connector.name, "path": "agent", "reason": a.reason} for a in compiled.agent_only
+    ]
+    return {
+        "connectors": native + agent,
+        "parameters": [
+            {"name": p.name, "value": p.value, "reason": p.reason} for p in compiled.parameters
+        ],
+        "warnings": list(compiled.warnings),
+        "changes": [{"file": c.file, "secret": c.secret, "diff": list(c.diff)} for c in changes],
+    }
