@@ -13,7 +13,8 @@ from rich.text import Text
 
 from postconnector.cli.output import print_table
 from tests.demo.journey import Journey, send
-from tests.demo.messages import CONNECTORS, MESSAGES, Expected, Message
+from tests.demo.messages import MESSAGES, Message
+from tests.demo.verdict import compare, taken
 from tests.demo.world import World, contoso_world
 
 COLUMNS = (
@@ -44,7 +45,7 @@ def main() -> int:
         step("What each connector becomes in Postfix, and what changes there")
         run(world, "plan", expect=2)
         step("Publishing, with the policy service running")
-        with world.policy_service():
+        with world.administrator.policy_service():
             run(world, "apply")
             step(f"Sending {len(MESSAGES)} messages")
             journeys = [follow(world, message, n) for n, message in enumerate(MESSAGES)]
@@ -59,7 +60,7 @@ def step(text: str) -> None:
 def run(world: World, *arguments: str, expect: int = 0) -> None:
     """Run a postconnector command and show it and its output."""
     console.print(Text(f"$ postconnector {' '.join(arguments)}", style="bold cyan"))
-    result = world.command(*arguments)
+    result = world.administrator.run(*arguments)
     for line in (result.stdout + result.stderr).rstrip().split("\n"):
         console.print(Text(f"  {line}"))
     if result.returncode != expect:
@@ -100,30 +101,6 @@ def report(journeys: list[Journey]) -> int:
     good = sum(row[-1] == "yes" for row in rows)
     console.print(f"\n{good} of {len(MESSAGES)} messages took their way.")
     return 0 if good == len(MESSAGES) else 1
-
-
-def taken(journey: Journey) -> str:
-    """The connector that a message took, by the log and by what its receiver saw."""
-    by_log = {service: name for name, (service, _) in CONNECTORS.items()}
-    by_receiver = {helo: name for name, (_, helo) in CONNECTORS.items()}
-    logged = by_log.get(journey.service or "", "none")
-    seen = by_receiver.get(journey.helo or "", "none")
-    if journey.outcome != "delivered" or seen == logged:
-        return logged
-    return f"{logged} by the log, {seen} by the receiver"
-
-
-def compare(expected: Expected, journey: Journey) -> list[str]:
-    """What is not as expected."""
-    checks = [
-        ("outcome", expected.outcome, journey.outcome),
-        ("connector", expected.connector or "none", taken(journey)),
-        ("our certificate", expected.own_certificate or "none", journey.own_certificate or "none"),
-    ]
-    if expected.outcome == "delivered":
-        tls = expected.tls if expected.tls in ("none", "encrypted") else "verified"
-        checks.append(("TLS", tls, journey.tls))
-    return [f"{what}: {wanted} expected" for what, wanted, got in checks if wanted != got]
 
 
 def shown_size(size: int) -> str:

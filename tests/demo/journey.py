@@ -65,8 +65,7 @@ def _submit(world: World, message: Message, text: bytes) -> Journey | None:
     if message.by == "sendmail":
         world.host.sendmail(SENDER, [message.recipient], text.replace(b"\r\n", b"\n"))
         return None
-    with world.smtp() as session:
-        session.ehlo("client.contoso.test")
+    with world.administrator.smtp() as session:
         options = [] if message.by.endswith("no SIZE") else [f"size={len(text)}"]
         session.mail(SENDER, options)
         code, reply = session.rcpt(message.recipient)

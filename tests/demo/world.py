@@ -5,9 +5,6 @@ server, partners with certificates of a test CA, a smart host that wants a login
 receivers. Everything lives in one temporary folder and ends with it.
 """
 
-import smtplib
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from tests.lab.administrator import Administrator
 from tests.lab.certificates import CertificateAuthority, IssuedCertificate
 from tests.lab.dns_server import NsdServer, zone
-from tests.lab.loopback import free_address, free_port, wait_until
+from tests.lab.loopback import free_address, free_port
 from tests.lab.peers import Peer, auth_smart_host, plain_receiver, tls_partner
 from tests.lab.postfix_instance import PostfixInstance
 
-_POSTCONNECTOR = (sys.executable, "-m", "postconnector")
 CONNECTORS = Path(__file__).with_name("connectors.toml")
 HOST_NAME = "mail.contoso.test"
 LOCAL_DOMAIN = "contoso.test"
@@ -31,54 +28,11 @@ MESSAGE_SIZE_LIMIT = 50 * 1024**2
 
 @dataclass(frozen=True)
 class World:
-    """The running servers, and where the administrator's files are."""
+    """The running servers, and the administrator of contoso's host."""
 
-    root: Path
     host: PostfixInstance
     peers: Mapping[str, Peer]
-    authority: CertificateAuthority
-    connectors_file: Path
-
-    def command(
-        self, *arguments: str, file: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run postconnector as the administrator would."""
-        return subprocess.run(
-            self.command_line(*arguments, file=file), capture_output=True, text=True, check=False
-        )
-
-    def command_line(self, *arguments: str, file: Path | None = None) -> list[str]:
-        """The command line of a postconnector command on this host."""
-        return [
-            *_POSTCONNECTOR,
-            *arguments,
-            "-c",
-            str(file or self.connectors_file),
-            "--config-directory",
-            str(self.host.config_directory),
-        ]
-
-    def smtp(self) -> smtplib.SMTP:
-        """A client's session with the host."""
-        return smtplib.SMTP(self.host.smtp_address, self.host.smtp_port or 0, timeout=30)
-
-    @contextmanager
-    def policy_service(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Run the policy service, as systemd would, from when it answers until the end."""
-        folder = self.host.queue_directory / "postconnector"
-        folder.mkdir(mode=0o755, exist_ok=True)
-        socket = folder / "policy"
-        with (self.root / "policy.log").open("ab") as log:
-            daemon = subprocess.Popen(
-                [*_POSTCONNECTOR, "policy", "--config-directory", str(self.host.config_directory)],
-                stderr=log,
-            )
-        try:
-            wait_until(lambda: socket.exists() or None, "the policy service's socket")
-            yield daemon
-        finally:
-            daemon.terminate()
-            daemon.wait(timeout=10)
+    administrator: Administrator
 
 
 @contextmanager
@@ -108,7 +62,9 @@ def contoso_world() -> Iterator[World]:
                 resolver=resolver.address,
             )
         )
-        yield World(root, host, peers, authority, _administrators_files(root, authority, peers))
+        administrator = Administrator(root, host)
+        _equip(administrator, authority, peers)
+        yield World(host, peers, administrator)
 
 
 def _peers(root: Path, authority: CertificateAuthority, port: int) -> Iterator[Peer]:
@@ -174,26 +130,18 @@ def _zones(peers: Mapping[str, Peer]) -> dict[str, str]:
     }
 
 
-def _administrators_files(
-    root: Path, authority: CertificateAuthority, peers: Mapping[str, Peer]
-) -> Path:
-    """What the administrator has: connectors.toml, a password and a certificate store."""
-    folder = root / "postconnector"
-    (folder / "secrets").mkdir(parents=True, mode=0o700)
-    password = folder / "secrets" / "tailspin"
-    password.write_text(f"{PASSWORD}\n")
-    password.chmod(0o600)
-    own = authority.issue(
-        "smtp.contoso.test", common_name="smtp.contoso.test", dns_names=["smtp.contoso.test"]
+def _equip(
+    administrator: Administrator, authority: CertificateAuthority, peers: Mapping[str, Peer]
+) -> None:
+    """What the administrator has: connectors.toml, a password, a certificate."""
+    administrator.store_password("tailspin", PASSWORD)
+    name = "smtp.contoso.test"
+    administrator.store_certificate(
+        "smtp", authority.issue(name, common_name=name, dns_names=[name])
     )
-    store = folder / "certificates"
-    store.mkdir(mode=0o700)
-    (store / "smtp.pem").write_bytes(own.chain_file.read_bytes())
-    file = folder / "connectors.toml"
-    file.write_text(
+    administrator.write_connectors(
         Template(CONNECTORS.read_text()).substitute(
             smtp_port=peers["internet"].port,
             subsidiaries_address=peers["subsidiaries"].address,
         )
     )
-    return file

@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     host = _find_postfix(arguments)
     path = arguments.file if arguments.file_given or host is None else _published(host)
     published = PublishedOrganization(path)
-    endpoint = _endpoint(arguments.listen or published.organization.host.policy_service, host)
+    settings = HostSettings() if published.organization is None else published.organization.host
+    endpoint = _endpoint(arguments.listen or settings.policy_service, host)
     try:
         listener = endpoint.listen()
     except OSError as error:

@@ -16,41 +16,50 @@ log = logging.getLogger(__name__)
 
 
 class PublishedOrganization:
-    """Follows one connectors file; before there is one, an organization without connectors."""
+    """Follows one connectors file.
+
+    `organization`: the one in force; without connectors while there is no file; None when there
+    is one but none that was any good, so that nothing can be judged.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: _Stamp | None = None
-        self.organization = Organization()
-        self.generation = 0
-        if not self.refresh():
+        self._read_once = False
+        self.organization: Organization | None = Organization()
+        self.refresh()
+        if self._stamp is None:
             log.warning("%s: nothing is published yet; no mail is judged", path)
 
     def refresh(self) -> bool:
-        """Read the file if it is another one than before; return whether a new one is in force."""
+        """Read the file if it is another one than before; return whether that changed anything."""
         try:
             status = self._path.stat()
         except OSError as error:
-            self._complain_once(None, f"{self._path}: {error.strerror}")
+            if self._stamp is not None:
+                self._keep(f"{self._path}: {error.strerror}")
+            self._stamp = None
             return False
         stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         if stamp == self._stamp:
             return False
+        self._stamp = stamp
         try:
             file = read_connectors_file(self._path)
         except UnreadableFileError as error:
-            self._complain_once(stamp, str(error))
-            return False
+            return self._keep(str(error))
         if file.organization is None:
-            self._complain_once(stamp, "; ".join(str(problem) for problem in file.problems))
-            return False
-        self._stamp = stamp
+            return self._keep("; ".join(str(problem) for problem in file.problems))
+        self._read_once = True
         self.organization = file.organization
-        self.generation += 1
         log.info("%s: %d connectors in force", self._path, len(file.organization.connectors))
         return True
 
-    def _complain_once(self, stamp: _Stamp | None, why: str) -> None:
-        if stamp != self._stamp:
+    def _keep(self, why: str) -> bool:
+        """Stay with the last good organization; without one, nothing can be judged."""
+        if self._read_once:
             log.error("the connectors in force stay: %s", why)
-        self._stamp = stamp
+            return False
+        log.error("there are no connectors to judge by, mail is deferred: %s", why)
+        self.organization = None
+        return True

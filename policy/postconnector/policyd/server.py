@@ -50,8 +50,11 @@ class PolicyServer:
         self._judge = self._new_judge()
         self._clients: set[asyncio.Task[None]] = set()
 
-    def _new_judge(self) -> Judge:
-        return Judge(self._published.organization, self._messages, self._holds_domain)
+    def _new_judge(self) -> Judge | None:
+        organization = self._published.organization
+        if organization is None:
+            return None
+        return Judge(organization, self._messages, self._holds_domain)
 
     async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -86,7 +89,7 @@ class PolicyServer:
     async def _action(self, request: Request) -> str:
         if self._published.refresh():
             self._judge = self._new_judge()
-        return await self._judge.action(request)
+        return TRY_LATER if self._judge is None else await self._judge.action(request)
 
 
 async def converse(

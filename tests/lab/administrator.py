@@ -1,0 +1,86 @@
+"""The administrator of a host: has the connectors file, passwords and certificates, and runs
+postconnector's real commands.
+"""
+
+import smtplib
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.certificates import IssuedCertificate
+from tests.lab.child import start_child, stop_child
+from tests.lab.loopback import wait_until
+from tests.lab.postfix_instance import PostfixInstance
+
+_POSTCONNECTOR = (sys.executable, "-m", "postconnector")
+
+
+class Administrator:
+    """Works on one Postfix instance; what is written stands in a folder beside it."""
+
+    def __init__(self, root: Path, host: PostfixInstance) -> None:
+        self.host = host
+        self.folder = root / "postconnector"
+        self.connectors_file = self.folder / "connectors.toml"
+        self.policy_log = root / "policy.log"
+        for folder in ("secrets", "certificates"):
+            (self.folder / folder).mkdir(parents=True, mode=0o700)
+
+    def write_connectors(self, text: str) -> None:
+        """Write the connectors file."""
+        self.connectors_file.write_text(text)
+
+    def store_password(self, name: str, password: str) -> None:
+        """Put a password into secrets/NAME."""
+        path = self.folder / "secrets" / name
+        path.touch(mode=0o600)
+        path.write_text(f"{password}\n")
+
+    def store_certificate(self, name: str, certificate: IssuedCertificate) -> None:
+        """Put a certificate with its key into the store."""
+        path = self.folder / "certificates" / f"{name}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(certificate.chain_file.read_bytes())
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a postconnector command on the host with the connectors file."""
+        command = [
+            *_POSTCONNECTOR,
+            *arguments,
+            "-c",
+            str(self.connectors_file),
+            "--config-directory",
+            str(self.host.config_directory),
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def publish(self, text: str) -> None:
+        """Write the connectors file and apply it; AssertionError says why it was not."""
+        self.write_connectors(text)
+        result = self.run("apply")
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    @contextmanager
+    def policy_service(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the policy service as systemd would, from when it listens until the end."""
+        folder = self.host.queue_directory / "postconnector"
+        folder.mkdir(mode=0o755, exist_ok=True)
+        socket = folder / "policy"
+        socket.unlink(missing_ok=True)
+        daemon = start_child(
+            [*_POSTCONNECTOR, "policy", "--config-directory", str(self.host.config_directory)],
+            self.policy_log,
+        )
+        try:
+            wait_until(lambda: socket.exists() or None, "the policy service's socket")
+            yield daemon
+        finally:
+            stop_child(daemon)
+
+    def smtp(self) -> smtplib.SMTP:
+        """A client's session with the host."""
+        session = smtplib.SMTP(self.host.smtp_address, self.host.smtp_port or 0, timeout=30)
+        session.ehlo("client.contoso.test")
+        return session

@@ -1,0 +1,280 @@
+"""Publishing to hosts that have a life of their own: nothing is lost, half-applied or leaked."""
+
+import fcntl
+import json
+import os
+import stat
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.demo.journey import compose
+from tests.demo.world import PASSWORD, World
+from tests.lab.administrator import Administrator
+from tests.lab.loopback import free_address, free_port
+from tests.lab.peers import Peer, plain_receiver
+from tests.postfix.conftest import HostMaker
+
+GOOD = '[[send_connector]]\nname = "Internet"\naddress_spaces = ["*"]\n'
+
+
+def state(administrator: Administrator) -> dict[str, bytes]:
+    """Every file of the host's configuration, ours included."""
+    folder = administrator.host.config_directory
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "lock"
+    }
+
+
+def send(administrator: Administrator, *recipients: str) -> None:
+    with administrator.smtp() as session:
+        session.sendmail(
+            "alice@contoso.test", recipients, compose(recipients[0], 1000, "<apply@contoso.test>")
+        )
+
+
+def receiver(root: Path, enter: ExitStack, name: str, *domains: str, port: int = 0) -> Peer:
+    port = port or free_port()
+    return enter.enter_context(
+        plain_receiver(root, name, domains, address=free_address(port), port=port)
+    )
+
+
+def smart_host(name: str, space: str, peer: Peer) -> str:
+    return (
+        f'[[send_connector]]\nname = "{name}"\naddress_spaces = ["{space}"]\n'
+        f'dns_routing_enabled = false\nsmart_hosts = ["{peer.address}"]\nport = {peer.port}\n'
+    )
+
+
+# --- the commands
+
+
+def test_plan_then_apply_then_nothing_to_do(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.write_connectors(GOOD)
+    before = state(administrator)
+    plan = administrator.run("plan")
+    assert plan.returncode == 2
+    assert "+default_transport = pc-internet" in plan.stdout
+    assert state(administrator) == before
+    assert administrator.run("apply").returncode == 0
+    applied = state(administrator)
+    again = administrator.run("apply")
+    assert (again.returncode, again.stdout) == (
+        0,
+        "nothing to change: Postfix has these connectors\n",
+    )
+    assert state(administrator) == applied
+    plan = administrator.run("plan")
+    assert plan.returncode == 0
+    assert "Nothing to change" in plan.stdout
+
+
+def test_plan_and_apply_show_no_secret(contoso: World) -> None:
+    """Neither before nor after publishing, for people or machines."""
+    administrator = contoso.administrator
+    for arguments in (["plan"], ["plan", "--json"], ["show"], ["show", "--json"], ["apply"]):
+        result = administrator.run(*arguments)
+        shown = result.stdout + result.stderr
+        assert "PRIVATE KEY" not in shown
+        assert PASSWORD not in shown
+    json.loads(administrator.run("plan", "--json").stdout)
+
+
+def test_secrets_are_for_root_alone(contoso: World) -> None:
+    live = contoso.host.config_directory / "postconnector" / "live"
+    secrets = [p for name in ("passwords", "certificates") for p in (live / name).iterdir()]
+    assert len(secrets) == 3  # a table, its source, a certificate
+    for path in secrets:
+        assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (0, 0o600), path
+    for name in ("main.cf", "master.cf"):
+        assert PASSWORD not in (contoso.host.config_directory / name).read_text()
+
+
+# --- wrong input changes nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[send_connector]]\nname = 'X'\nadress_spaces = ['*']\n", "did you mean address_spaces?"),
+        ("[[send_connector\n", "this is not TOML"),
+        (
+            GOOD + 'require_tls = true\ntls_auth_level = "CertificateValidation"\n',
+            "needs the delivery agent",
+        ),
+        (
+            GOOD + 'tls_certificate_name = "<I>CN=Nobody<S>CN=nothing"\n',
+            "no certificate with this issuer and subject",
+        ),
+        (
+            GOOD + 'dns_routing_enabled = false\nsmart_hosts = ["127.0.0.1"]\n'
+            'smart_host_auth_mechanism = "BasicAuth"\n'
+            'authentication_credential = { user_name = "u", password_file = "secrets/none" }\n',
+            "secrets/none: No such file or directory",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_published_changes_nothing(
+    new_host: HostMaker, text: str, message: str
+) -> None:
+    administrator = new_host()
+    administrator.publish(GOOD)
+    before = state(administrator)
+    administrator.write_connectors(text)
+    result = administrator.run("apply")
+    assert result.returncode == os.EX_CONFIG
+    assert message in result.stderr
+    assert state(administrator) == before
+
+
+def test_a_password_that_others_can_read_is_refused(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.store_password("isp", "secret")
+    (administrator.folder / "secrets" / "isp").chmod(0o640)
+    administrator.write_connectors(
+        GOOD + 'dns_routing_enabled = false\nsmart_hosts = ["127.0.0.1"]\n'
+        'smart_host_auth_mechanism = "BasicAuth"\n'
+        'authentication_credential = { user_name = "u", password_file = "secrets/isp" }\n'
+    )
+    result = administrator.run("apply")
+    assert result.returncode == os.EX_CONFIG
+    assert ":7: error:" in result.stderr
+    assert "can be read by others" in result.stderr
+
+
+def test_without_the_policy_service_nothing_is_published(new_host: HostMaker) -> None:
+    administrator = new_host(policy_service=False)
+    administrator.write_connectors(GOOD)
+    before = state(administrator)
+    result = administrator.run("apply")
+    assert result.returncode == os.EX_UNAVAILABLE
+    assert "systemctl start postconnector-policy" in result.stderr
+    assert state(administrator) == before
+
+
+def test_two_at_once(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.publish(GOOD)
+    administrator.write_connectors(GOOD + "port = 26\n")
+    lock = administrator.host.config_directory / "postconnector" / "lock"
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert administrator.run("apply").returncode == os.EX_TEMPFAIL
+    assert administrator.run("apply").returncode == 0
+
+
+def test_a_host_whose_postfix_refuses_the_result_stays(new_host: HostMaker) -> None:
+    """A table type that this Postfix does not have, which nothing but Postfix can know."""
+    administrator = new_host()
+    master = administrator.host.config_directory / "master.cf"
+    master.write_text(master.read_text() + "broken line\n")
+    before = state(administrator)
+    administrator.write_connectors(GOOD)
+    result = administrator.run("apply")
+    assert result.returncode != 0
+    assert "master.cf" in result.stderr
+    assert state(administrator) == before
+
+
+# --- an existing host
+
+
+def test_the_hosts_own_routes_stay(new_host: HostMaker, root: Path, enter: ExitStack) -> None:
+    port = free_port()
+    own = receiver(root, enter, "own", "own.test", port=port)
+    relay = receiver(root, enter, "relay", "relayed.test", port=port)
+    ours = receiver(root, enter, "ours", "fabrikam.test", port=port)
+    administrator = new_host(
+        {
+            "transport_maps": f"inline:{{ {{ own.test = smtp:[{own.address}]:{port} }} }}",
+            "relay_domains": "relayed.test",
+            "relayhost": f"[{relay.address}]:{port}",
+        }
+    )
+    administrator.publish(
+        GOOD + f"port = {port}\n" + smart_host("Fabrikam", "*.fabrikam.test", ours)
+    )
+    expected = {
+        "a@own.test": ("smtp", own),
+        "b@relayed.test": ("relay/smtp", relay),
+        "c@fabrikam.test": ("pc-fabrikam/smtp", ours),
+        "d@contoso.test": ("virtual", None),
+    }
+    send(administrator, *expected)
+    for recipient, (service, peer) in expected.items():
+        delivery = administrator.host.log.wait_for_delivery(recipient)
+        assert (delivery.service, delivery.status) == (service, "sent"), delivery
+        if peer is not None:
+            assert peer.address in delivery.relay
+
+
+def test_a_wildcard_takes_no_domain_of_the_host(
+    new_host: HostMaker, root: Path, enter: ExitStack
+) -> None:
+    """contoso.test and host.contoso.test are delivered here; *.contoso.test goes elsewhere."""
+    peer = receiver(root, enter, "sub", "sub.contoso.test")
+    table = root / "domains"
+    table.write_text("shop.contoso.test x\n")
+    administrator = new_host(
+        {"virtual_mailbox_domains": f"contoso.test, host.contoso.test, lmdb:{table}"},
+        policy_service=False,
+    )
+    assert os.system(f"postmap lmdb:{table}") == 0
+    enter.enter_context(administrator.policy_service())
+    administrator.publish(smart_host("Subsidiaries", "*.contoso.test", peer))
+    local = ["a@contoso.test", "b@host.contoso.test", "c@shop.contoso.test"]
+    send(administrator, *local, "d@sub.contoso.test")
+    for recipient in local:
+        assert administrator.host.log.wait_for_delivery(recipient).service == "virtual"
+    assert administrator.host.log.wait_for_delivery("d@sub.contoso.test").relay.startswith(
+        peer.address
+    )
+
+
+def test_plan_says_when_a_connector_names_a_domain_of_the_host(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.write_connectors(
+        '[[send_connector]]\nname = "Mistaken"\naddress_spaces = ["contoso.test"]\n'
+    )
+    result = administrator.run("plan")
+    assert 'connector "Mistaken" names contoso.test' in result.stderr
+
+
+def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: ExitStack) -> None:
+    port = free_port()
+    first = receiver(root, enter, "first", "fabrikam.test", port=port)
+    second = receiver(root, enter, "second", "fabrikam.test", port=port)
+    administrator = new_host()
+    everything = smart_host("All", "*", second)
+    administrator.publish(everything + smart_host("Fabrikam", "fabrikam.test", first))
+    send(administrator, "a@fabrikam.test")
+    assert administrator.host.log.wait_for_delivery("a@fabrikam.test").relay.startswith(
+        first.address
+    )
+    administrator.publish(everything)
+    assert "pc-fabrikam" not in administrator.host.postconf("-M")
+    send(administrator, "b@fabrikam.test")
+    assert administrator.host.log.wait_for_delivery("b@fabrikam.test").relay.startswith(
+        second.address
+    )
+
+
+def test_taking_the_blocks_out_by_hand_restores_the_files(new_host: HostMaker) -> None:
+    """As docs/operations.md says, with tools of the shell."""
+    administrator = new_host({"relayhost": "[192.0.2.1]"})
+    folder = administrator.host.config_directory
+    before = {name: (folder / name).read_bytes() for name in ("main.cf", "master.cf")}
+    administrator.publish(GOOD)
+    assert before["main.cf"] != (folder / "main.cf").read_bytes()
+    for name, content in before.items():
+        command = (
+            "sed -i -e '/^# BEGIN postconnector/,/^# END postconnector/d'"
+            f" -e 's/^#postconnector replaces# //' {folder / name}"
+        )
+        assert os.system(command) == 0
+        assert (folder / name).read_bytes() == content
