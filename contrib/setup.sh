@@ -55,7 +55,8 @@ wanted=$(cat pyproject.toml contrib/setup.sh | sha256sum)
 if [ "$(cat $stamp 2>/dev/null || true)" != "$wanted" ]; then
     echo "setup: installing Python packages into .venv"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' ||
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --use-pep517 \
+        --editable '.[test]' ||
         fail "pip could not install the Python packages; is the package registry reachable?"
     echo "$wanted" >$stamp
 fi

@@ -395,3 +395,42 @@ def test_the_hosts_login_is_not_for_connectors(
     administrator.publish(smart_host(peer))
     assert send(administrator).status == "bounced"  # 554 without a login
     assert peer.received() == []
+
+
+def test_login_at_the_second_smart_host(new_host: HostMaker, root: Path, enter: ExitStack) -> None:
+    """Each smart host of a list finds the connector's login."""
+    port = free_port()
+    peer = enter.enter_context(
+        auth_smart_host(
+            root,
+            "isp",
+            ["fabrikam.test"],
+            user="contoso",
+            password="secret",
+            certificate=None,
+            auth_only_with_tls=False,
+            address=free_address(port),
+            port=port,
+        )
+    )
+    administrator = new_host()
+    administrator.store_password("isp", "secret")
+    administrator.publish(
+        connector(
+            f'dns_routing_enabled = false\nsmart_hosts = ["{free_address(port)}",'
+            f' "{peer.address}"]\nport = {port}\nsmart_host_auth_mechanism = "BasicAuth"\n'
+            'authentication_credential = { user_name = "contoso", password_file = "secrets/isp" }'
+        )
+    )
+    assert sent(administrator, peer).authenticated_sender == "contoso@isp"
+
+
+def test_smart_host_with_an_ipv6_address(new_host: HostMaker) -> None:
+    administrator = new_host({"inet_protocols": "all"})
+    port = free_port()
+    administrator.publish(
+        connector(f'dns_routing_enabled = false\nsmart_hosts = ["::1"]\nport = {port}')
+    )
+    delivery = send(administrator)
+    assert delivery.status == "deferred"
+    assert f"connect to ::1[::1]:{port}: Connection refused" in delivery.text

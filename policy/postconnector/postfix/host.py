@@ -70,7 +70,7 @@ class PostfixHost:
         version = re.match(r"(\d+)\.(\d+)", expanded["mail_version"])
         if version is None:
             raise PostfixError(f"unknown Postfix version {expanded['mail_version']!r}")
-        available = set(run_postfix_command("postconf", "-m").split())
+        available = set(run_postfix_command("postconf", "-c", str(directory), "-m").split())
         map_type = next((kind for kind in _MAP_TYPES if kind in available), None)
         if map_type is None:
             raise PostfixError(
