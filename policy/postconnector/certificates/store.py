@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
@@ -55,6 +56,15 @@ class OwnCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class _Read:
+    """A certificate as it stands in a file; `public_key` finds its private key."""
+
+    file: Path
+    certificate: x509.Certificate
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateStore:
     """The certificates that can be shown, and what in the folder could not be read."""
 
@@ -67,7 +77,7 @@ def read_store(directory: Path) -> CertificateStore:
     """Read all PEM files of a folder; a folder that is not there is an empty store."""
     problems: list[str] = []
     keys: dict[bytes, bytes] = {}
-    certificates: list[tuple[Path, x509.Certificate]] = []
+    certificates: list[_Read] = []
     if directory.is_dir():
         files = sorted(p for p in directory.iterdir() if p.suffix.lower() in _SUFFIXES)
         if len(files) > _MOST_FILES:
@@ -75,13 +85,13 @@ def read_store(directory: Path) -> CertificateStore:
         for path in files[:_MOST_FILES]:
             try:
                 _read_pem(path, keys, certificates)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
                 problems.append(f"{path}: {error}")
-    by_subject = {c.subject.public_bytes(): c for _, c in certificates}
+    everything = [read.certificate for read in certificates]
     own = [
-        _own(path, certificate, keys[spki], by_subject)
-        for path, certificate in certificates
-        if (spki := _public_bytes(certificate.public_key())) in keys
+        _own(read.file, read.certificate, keys[read.public_key], everything)
+        for read in certificates
+        if read.public_key in keys
     ]
     return CertificateStore(directory, tuple(own), tuple(problems))
 
@@ -96,15 +106,18 @@ def windows_name(name: x509.Name) -> X500Name:
     )
 
 
-def _read_pem(
-    path: Path, keys: dict[bytes, bytes], certificates: list[tuple[Path, x509.Certificate]]
-) -> None:
+def _read_pem(path: Path, keys: dict[bytes, bytes], certificates: list[_Read]) -> None:
     data = path.read_bytes()
     if len(data) > _LARGEST_FILE:
         raise ValueError("larger than 1 MB")
-    if b"-----BEGIN CERTIFICATE-----" in data:
-        certificates.extend((path, c) for c in x509.load_pem_x509_certificates(data))
-    if b"PRIVATE KEY-----" in data:
+    has_certificate = b"-----BEGIN CERTIFICATE-----" in data
+    has_key = b"PRIVATE KEY-----" in data
+    if not has_certificate and not has_key:
+        raise ValueError("holds neither a certificate nor a private key in PEM form")
+    if has_certificate:
+        found = x509.load_pem_x509_certificates(data)
+        certificates.extend([_Read(path, c, _public_bytes(c.public_key())) for c in found])
+    if has_key:
         key = serialization.load_pem_private_key(data, password=None)
         keys[_public_bytes(key.public_key())] = key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
@@ -118,16 +131,29 @@ def _public_bytes(key: object) -> bytes:
     return encoded
 
 
+def _issuer(
+    certificate: x509.Certificate, everything: list[x509.Certificate]
+) -> x509.Certificate | None:
+    """The intermediate that signed a certificate; a root is the peer's to have."""
+    for candidate in everything:
+        if candidate.subject != certificate.issuer or candidate.subject == candidate.issuer:
+            continue
+        try:
+            certificate.verify_directly_issued_by(candidate)
+        except (InvalidSignature, ValueError, TypeError):
+            continue
+        return candidate
+    return None
+
+
 def _own(
     path: Path,
     certificate: x509.Certificate,
     key: bytes,
-    by_subject: dict[bytes, x509.Certificate],
+    everything: list[x509.Certificate],
 ) -> OwnCertificate:
     chain = [certificate]
-    while (issuer := by_subject.get(chain[-1].issuer.public_bytes())) and issuer not in chain:
-        if issuer.subject == issuer.issuer:
-            break  # a root is the peer's to have
+    while (issuer := _issuer(chain[-1], everything)) is not None and issuer not in chain:
         chain.append(issuer)
     return OwnCertificate(
         file=path,

@@ -59,8 +59,9 @@ def common_refusal(routes: Sequence[RecipientRoute], size: int) -> str | None:
     replies = [refusal(route, size) for route in routes]
     if not replies or not all(replies):
         return None
-    more = f" (and {len(routes) - 1} more recipients likewise)" if len(routes) > 1 else ""
-    return f"{replies[0]}{more}"
+    more = len(routes) - 1
+    noun = "recipient" if more == 1 else "recipients"
+    return f"{replies[0]} (and {more} more {noun} likewise)" if more else replies[0]
 
 
 def common_detour(routes: Iterable[RecipientRoute]) -> SendConnector | None:

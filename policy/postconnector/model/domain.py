@@ -1,5 +1,6 @@
 """Domain names as connectors name them (RFC 1035 preferred syntax, IDNA A-labels)."""
 
+import contextlib
 import ipaddress
 import re
 
@@ -58,12 +59,12 @@ def _to_a_labels(text: str) -> str:
 
 
 def is_ip_address(text: str) -> bool:
-    """Whether `text` is an IPv4 or IPv6 address."""
+    """Whether `text` is an IPv4 or IPv6 address; one with a scope (fe80::1%eth0) is not."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def recipient_domain(address: str) -> str | None:
@@ -74,12 +75,9 @@ def recipient_domain(address: str) -> str | None:
     None: the address has no domain.
     """
     _, at, domain = address.rpartition("@")
-    domain = domain.removesuffix(".")
-    if not at or not domain:
+    if not at:
         return None
     if not domain.isascii():
-        try:
+        with contextlib.suppress(ValueError):
             domain = _to_a_labels(domain)
-        except ValueError:
-            return domain.lower()
-    return domain.lower()
+    return domain.removesuffix(".").lower() or None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
 from postconnector.model import values
 from postconnector.model.address_space import AddressSpace
-from postconnector.model.domain import parse_domain
+from postconnector.model.domain import is_ip_address, parse_domain
 from postconnector.model.size import MaxMessageSize
 from postconnector.model.smart_host import SmartHost
 from postconnector.model.tls_certificate_name import TlsCertificateName
@@ -47,10 +47,9 @@ class SmartHostAuthMechanism(StrEnum):
 
 
 def _source_ip_address(text: str) -> IPv4Address | IPv6Address:
-    try:
-        return ip_address(text.strip())
-    except ValueError:
-        raise ValueError("this is not an IP address; write e.g. 192.0.2.10") from None
+    if not is_ip_address(text.strip()):
+        raise ValueError("this is not an IP address; write e.g. 192.0.2.10")
+    return ip_address(text.strip())
 
 
 def _source_address(value: object) -> IPv4Address | IPv6Address | None:

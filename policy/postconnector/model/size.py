@@ -11,7 +11,8 @@ _UNITS = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _LARGEST = 2_147_483_647
 _KB = 1024
 _QUANTITY = re.compile(r"(?P<number>[0-9]{1,18}) ?(?P<unit>B|KB|MB|GB|TB)?", re.IGNORECASE)
-_BYTES = re.compile(r"(?P<bytes>[0-9]{1,3}(?:,[0-9]{3})*|[0-9]{1,18}) bytes", re.IGNORECASE)
+_BYTES = re.compile(r"(?P<bytes>[0-9]{1,3}(?:,[0-9]{3}){0,5}|[0-9]{1,18}) bytes", re.IGNORECASE)
+_SHOWN = re.compile(r"(?P<quantity>[^(]*) \((?P<exact>[^)]*)\)")
 _HINT = 'write a whole number and a unit, such as "10 MB" or "512 KB"'
 
 
@@ -21,21 +22,15 @@ def parse_byte_quantity(text: str) -> int:
     Raises ValueError, saying what would be right.
     """
     text = text.strip()
-    quantity, _, parenthesis = text.partition(" (")
-    exact: int | None = None
-    if parenthesis:
-        if not parenthesis.endswith(")"):
-            raise ValueError(f"this is not a size; {_HINT}")
-        exact = _whole_bytes(parenthesis[:-1])
-    elif _BYTES.fullmatch(text):
-        return _whole_bytes(text)
-    match = _QUANTITY.fullmatch(quantity)
-    if match is None:
-        raise ValueError(f"this is not a size; {_HINT}")
-    count = int(match["number"]) * _UNITS[(match["unit"] or "B").upper()]
-    if exact is not None and exact != count:
-        raise ValueError(f"the two sizes differ ({count:,} and {exact:,} bytes); {_HINT}")
-    return count
+    if (shown := _SHOWN.fullmatch(text)) is not None:
+        exact = _whole_bytes(shown["exact"])
+        if text.casefold() == format_byte_quantity(exact).casefold():
+            return exact  # Exchange's own form, whose first number may be rounded
+        count = _whole_units(shown["quantity"])
+        if exact != count:
+            raise ValueError(f"the two sizes differ ({count:,} and {exact:,} bytes); {_HINT}")
+        return count
+    return _whole_bytes(text) if text.casefold().endswith("bytes") else _whole_units(text)
 
 
 def _whole_bytes(text: str) -> int:
@@ -43,6 +38,13 @@ def _whole_bytes(text: str) -> int:
     if match is None:
         raise ValueError(f"this is not a size; {_HINT}")
     return int(match["bytes"].replace(",", ""))
+
+
+def _whole_units(text: str) -> int:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"this is not a size; {_HINT}")
+    return int(match["number"]) * _UNITS[(match["unit"] or "B").upper()]
 
 
 def format_byte_quantity(count: int) -> str:

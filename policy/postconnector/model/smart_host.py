@@ -8,7 +8,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from postconnector.model.domain import parse_domain
+from postconnector.model.domain import is_ip_address, parse_domain
 
 _WITH_PORT = re.compile(r"(?P<host>[^:\s]+|\[[^\]\s]+\]):(?P<port>[0-9]+)")
 
@@ -28,10 +28,8 @@ class SmartHost:
         """
         text = text.strip()
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-        try:
+        if is_ip_address(bare):
             return cls(str(ipaddress.ip_address(bare)), is_address=True)
-        except ValueError:
-            pass
         if match := _WITH_PORT.fullmatch(text):
             raise ValueError(
                 f"a smart host has no port; write {match['host']} here and port = {match['port']}"

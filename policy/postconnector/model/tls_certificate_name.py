@@ -25,6 +25,8 @@ class TlsCertificateName:
         if opening is None:
             raise ValueError(f"<I> is missing; the form is {_FORM}")
         issuer = _OUTSIDE_QUOTES.match(text, opening.end())
+        if issuer is not None and text[issuer.end() : issuer.end() + 1] == '"':
+            raise ValueError("issuer: a double quote is not closed")
         if issuer is None or text[issuer.end() : issuer.end() + 3].upper() != "<S>":
             raise ValueError(f"<S> is missing; the form is {_FORM}")
         subject = text[issuer.end() + 3 :]

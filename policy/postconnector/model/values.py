@@ -13,6 +13,7 @@ from pydantic import PlainValidator
 from postconnector.model.problem import control_character, quoted
 
 T = TypeVar("T")
+_LARGEST_SHOWN = 10**18
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
 
@@ -54,7 +55,7 @@ def whole_number(lowest: int, highest: int) -> PlainValidator:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{_shown(value)} is not a whole number; write e.g. 25, unquoted")
         if not lowest <= value <= highest:
-            raise ValueError(f"{value} is outside {lowest} to {highest}")
+            raise ValueError(f"{_shown(value)} is outside {lowest} to {highest}")
         return value
 
     return PlainValidator(validate)
@@ -91,4 +92,8 @@ def _printable(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return quoted(value) if isinstance(value, str) else quoted(str(value))[1:-1]
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
+        return "a number of many digits"  # which Python would rather not write out
+    return quoted(str(value))[1:-1]

@@ -44,23 +44,21 @@ class OpenMessages:
     def __init__(self, most_recipients: int = MOST_OPEN_RECIPIENTS) -> None:
         self._most = most_recipients
         self._count = 0
-        self._messages: OrderedDict[str, dict[str, None]] = OrderedDict()
+        self._messages: OrderedDict[str, list[str]] = OrderedDict()
 
     def add(self, instance: str, recipient: str) -> None:
         """Remember a recipient of a message."""
-        recipients = self._messages.setdefault(instance, {})
-        if recipient not in recipients:
-            recipients[recipient] = None
-            self._count += 1
+        self._messages.setdefault(instance, []).append(recipient)
+        self._count += 1
         while self._count > self._most:
             _, forgotten = self._messages.popitem(last=False)
             self._count -= len(forgotten)
 
     def take(self, instance: str) -> list[str]:
-        """Return and forget the recipients of a message."""
-        recipients = self._messages.pop(instance, {})
+        """Return and forget the recipients of a message, each as often as it was named."""
+        recipients = self._messages.pop(instance, [])
         self._count -= len(recipients)
-        return list(recipients)
+        return recipients
 
 
 class Judge:
@@ -78,7 +76,7 @@ class Judge:
         """Return the access(5) action for a request."""
         if request.get("request") != "smtpd_access_policy":
             return NOTHING_TO_SAY
-        size = _size(request)
+        size = _number(request, "size")
         match request.get("protocol_state"):
             case "RCPT":
                 return await self._at_rcpt(request, size)
@@ -102,9 +100,9 @@ class Judge:
         recipients = self._messages.take(request.get("instance", ""))
         if request.get("recipient"):
             recipients = [request["recipient"]]
-        if not recipients:
+        if len(recipients) < max(_number(request, "recipient_count"), 1):
             return self._without_recipients(request, size)
-        found = [await self._route(recipient, size) for recipient in recipients]
+        found = [await self._route(recipient, size) for recipient in dict.fromkeys(recipients)]
         routes = [route for route in found if route is not None]
         if len(routes) < len(found):
             return self._let_pass(request, routes, size)
@@ -144,15 +142,17 @@ class Judge:
         return NOTHING_TO_SAY
 
     def _without_recipients(self, request: Request, size: int) -> str:
-        """We were not there at RCPT TO (a restart). No limit in reach: nothing to judge."""
+        """We were not there at RCPT TO (a restart), at least not for all. Where no limit is in
+        reach there is nothing to judge.
+        """
         if self._routing.smallest_limit is None or size <= self._routing.smallest_limit:
             return NOTHING_TO_SAY
         log.warning("%s: recipients unknown, asking to try again", _queue_id(request))
         return TRY_LATER
 
 
-def _size(request: Request) -> int:
-    text = request.get("size", "")
+def _number(request: Request, name: str) -> int:
+    text = request.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
 
 

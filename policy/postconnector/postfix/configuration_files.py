@@ -48,10 +48,10 @@ def without_ours(text: str) -> str:
         return text
     first_line = text[start:].partition("\n")[0]
     before = text[:start]
-    if first_line.endswith(_NO_NEWLINE):
-        before = before.removesuffix("\n")
     end = text.find(END, start)
     after = text[end:].partition("\n")[2] if end >= 0 else ""
+    if first_line.endswith(_NO_NEWLINE) and not after:
+        before = before.removesuffix("\n")
     return "".join(line.removeprefix(_REPLACED) for line in _LINE.findall(before + after))
 
 

@@ -160,12 +160,17 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write back what read_text gave.
-
-    The file is dated a few seconds back: Postfix reads a configuration file that is younger
-    than two seconds again and again until it is older, in case somebody still writes it.
-    """
+    """Write back what read_text gave."""
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    settle(path)
+
+
+def settle(path: Path) -> None:
+    """Date a file that is whole a few seconds back.
+
+    Postfix reads a file that is younger than two seconds again and again until it is older, in
+    case somebody still writes it.
+    """
     settled = time.time() - _SETTLED
     os.utime(path, (settled, settled))
 

@@ -24,6 +24,7 @@ from postconnector.postfix.host import (
     read_text,
     run_postfix_command,
     scratch_configuration,
+    settle,
     warnings_of,
     write_text,
 )
@@ -151,6 +152,7 @@ def _make_directory(path: Path, mode: int) -> None:
 
 def _build_table(facts: PostfixFacts, source: Path) -> None:
     """postmap(1) gives the table the access rights of its source."""
+    settle(source)
     table = f"{facts.map_type}:{source}"
     run_postfix_command("postmap", "-c", str(facts.config_directory), table)
 

@@ -6,8 +6,10 @@ Formats: postconf(5), master(5), postmap(1); tried with Postfix 3.7.
 
 import re
 
-_PARAMETER = re.compile(r"[A-Za-z0-9_-]+")
+_PARAMETER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _BLANKS = re.compile(r"[ \t]")
+_NOT_KEPT = re.compile(r"^ | $|  |\t|[{}]")
+_NO_KEY = re.compile(r'^#|["\\ \t]|:$')
 
 
 class UnquotableError(ValueError):
@@ -17,8 +19,8 @@ class UnquotableError(ValueError):
 def main_cf_value(value: str) -> str:
     """A value of main.cf that stands for itself: nothing in it is expanded."""
     _one_line(value)
-    if value != value.strip():
-        raise UnquotableError("main.cf drops blanks around a value")
+    if _NOT_KEPT.search(value):
+        raise UnquotableError("main.cf keeps neither braces nor blanks around or in a row")
     return value.replace("$", "$$")
 
 
@@ -27,20 +29,14 @@ def master_cf_option(name: str, value: str) -> str:
     if not _PARAMETER.fullmatch(name):
         raise UnquotableError(f"{name!r} is no parameter name")
     text = main_cf_value(value)
-    if not _BLANKS.search(text):
-        if text.startswith("{"):
-            raise UnquotableError("master.cf takes a value that begins with { apart")
-        return f"-o {name}={text}"
-    if "{" in text or "}" in text:
-        raise UnquotableError("master.cf can't hold a value with both blanks and braces")
-    return f"-o {{ {name} = {text} }}"
+    return f"-o {{ {name} = {text} }}" if _BLANKS.search(text) else f"-o {name}={text}"
 
 
 def table_entry(key: str, value: str) -> str:
-    """A line of a table that postmap(1) builds, for a key without blanks."""
+    """A line of a table that postmap(1) builds; no key of ours has blanks or quotes."""
     _one_line(key)
     _one_line(value)
-    if not key or key[0] in '#"' or _BLANKS.search(key):
+    if not key or _NO_KEY.search(key):
         raise UnquotableError("this can't be the key of a table entry")
     if not value or value != value.strip():
         raise UnquotableError("a table drops blanks around a value and has no empty ones")

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 PREFIX = "pc-"
 _OTHER = re.compile(r"[^a-z0-9]+")
 _LONGEST = 32
+_NEEDS_HASH = re.compile(r"^$|(^|-)[0-9a-f]{8}$")
+"""Nothing left of the name, or what could be mistaken for one with a hash."""
 
 
 def service_names(connector_names: Iterable[str]) -> dict[str, str]:
@@ -24,7 +26,8 @@ def service_names(connector_names: Iterable[str]) -> dict[str, str]:
     slugs = {name: _OTHER.sub("-", name.casefold()).strip("-")[:_LONGEST] for name in names}
     shared = Counter(slugs.values())
     return {
-        name: PREFIX + (slug if slug and shared[slug] == 1 else _with_hash(slug, name))
+        name: PREFIX
+        + (slug if shared[slug] == 1 and not _NEEDS_HASH.search(slug) else _with_hash(slug, name))
         for name, slug in slugs.items()
     }
 

@@ -3,6 +3,7 @@
 Bounds: a file of more than 64 MB is refused; it would be no connectors file.
 """
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +59,9 @@ def read_connectors_file(path: Path) -> ConnectorsFile:
 
 def parse_connectors(data: bytes, path: Path) -> ConnectorsFile:
     """Validate the contents of a connectors file; `path` names it in messages."""
+    if data.startswith(codecs.BOM_UTF8):
+        message = "the file begins with a byte order mark; save it as UTF-8 without one"
+        return _refused(data, path, message, 1)
     try:
         document = tomli.loads(_normal(data.decode("utf-8")))
     except UnicodeDecodeError as error:
@@ -65,6 +69,8 @@ def parse_connectors(data: bytes, path: Path) -> ConnectorsFile:
         return _refused(data, path, "this line is not UTF-8; save the file as UTF-8", line)
     except tomli.TOMLDecodeError as error:
         return _refused(data, path, f"this is not TOML: {error.msg}", error.lineno)
+    except ValueError as error:  # a number that Python would rather not read
+        return _refused(data, path, f"this is not TOML: {error}", None)
     except RecursionError:
         return _refused(data, path, "this is nested too deeply", None)
     reading = read_document(document)

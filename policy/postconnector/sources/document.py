@@ -49,6 +49,8 @@ def read_document(document: Mapping[str, Any]) -> Reading:
         }.get(folded(key))
         if known is None:
             problems.append(_unknown((key,), key, [CONNECTORS, HOST], "table"))
+        elif known in tables:
+            problems.append(_twice(key, tables[known][0], (key,), "table"))
         else:
             tables[known] = (key, value)
     key, entries = tables.get(CONNECTORS, (CONNECTORS, []))
@@ -112,9 +114,7 @@ def _by_field(
         elif field is None:
             problems.append(_unknown((key,), key, EXCHANGE_NAMES, "property"))
         elif field in fields:
-            problems.append(
-                Problem(f"the same property as {spelling[field]}", (key,), property=key)
-            )
+            problems.append(_twice(key, spelling[field], (key,), "property"))
         else:
             fields[field] = value
             spelling[field] = key
@@ -135,6 +135,10 @@ def _unknown(path: DocumentPath, key: str, known: Iterable[str], what: str) -> P
     else:
         message += f"; known are {', '.join(known)}"
     return Problem(message, path, property=quoted(key)[1:-1])
+
+
+def _twice(key: str, earlier: str, path: DocumentPath, what: str) -> Problem:
+    return Problem(f"the same {what} as {earlier}; leave one of them", path, property=key)
 
 
 def _validate(
@@ -208,11 +212,14 @@ def _read_host(key: str, entry: object) -> tuple[HostSettings, list[Problem]]:
     spelling: dict[str, str] = {}
     problems: list[Problem] = []
     for spelled, value in entry.items():
-        if folded(spelled) in known:
-            fields[known[folded(spelled)]] = value
-            spelling[known[folded(spelled)]] = spelled
-        else:
+        field = known.get(folded(spelled))
+        if field is None:
             problems.append(_unknown((key, spelled), spelled, known.values(), "setting"))
+        elif field in fields:
+            problems.append(_twice(spelled, spelling[field], (key, spelled), "setting"))
+        else:
+            fields[field] = value
+            spelling[field] = spelled
     settings, _, found = _validate(HostSettings, fields)
     problems.extend(
         replace(problem, path=(key, *_as_spelled(problem.path, spelling))) for problem in found

@@ -6,6 +6,8 @@ be valid TOML, and only when there is a problem to report, so it checks nothing 
 
 import re
 
+import tomli
+
 from postconnector.model.problem import DocumentPath
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -73,7 +75,7 @@ class _Scanner:
             self._lengths[path] = index + 1
             self._lines.setdefault(path, line)
             path = (*path, index)
-        self._lines.setdefault(path, line)
+        self._lines[path] = line  # also of a table that an earlier header only implied
         self._position += 2 if is_array else 1
         return path
 
@@ -82,6 +84,7 @@ class _Scanner:
         path: DocumentPath = ()
         for part in key[:-1]:
             path = (*path, part)
+            self._lines.setdefault(path, self._line)
             if path in self._lengths:
                 path = (*path, self._lengths[path] - 1)
         return (*path, key[-1])
@@ -92,16 +95,17 @@ class _Scanner:
             self._advance(_BLANK)
             quote = self._next() in ("'", '"')
             part = self._advance(_STRING if quote else _BARE_KEY)
-            parts.append(part[1:-1] if quote else part)
+            parts.append(next(iter(tomli.loads(f"{part} = 0"))) if quote else part)
             self._advance(_BLANK)
             if self._next() != ".":
                 return tuple(parts)
             self._position += 1
 
     def _pair(self, table: DocumentPath) -> None:
-        line = self._line
-        path = (*table, *self._key())
-        self._lines.setdefault(path, line)
+        path = table
+        for part in self._key():
+            path = (*path, part)
+            self._lines.setdefault(path, self._line)
         self._position += 1  # the equals sign
         self._value(path)
 
