@@ -1,0 +1,92 @@
+"""Address spaces: `[Type:]Address[;Cost]`, what they mean, what is refused and why."""
+
+import pytest
+
+from postconnector.model.address_space import AddressSpace, Specificity
+
+ALL, WILDCARD, EXACT = Specificity.ALL, Specificity.WILDCARD, Specificity.EXACT
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "specificity", "domain"),
+    [
+        ("contoso.com", "SMTP:contoso.com;1", EXACT, "contoso.com"),
+        ("contoso.com;1", "SMTP:contoso.com;1", EXACT, "contoso.com"),
+        ("SMTP:contoso.com", "SMTP:contoso.com;1", EXACT, "contoso.com"),
+        ("SMTP:contoso.com;1", "SMTP:contoso.com;1", EXACT, "contoso.com"),
+        ("smtp:contoso.com;7", "SMTP:contoso.com;7", EXACT, "contoso.com"),
+        ("Contoso.COM;100", "SMTP:Contoso.COM;100", EXACT, "contoso.com"),
+        ("contoso.com;01", "SMTP:contoso.com;1", EXACT, "contoso.com"),
+        (" contoso.com ; 5 ", "SMTP:contoso.com;5", EXACT, "contoso.com"),
+        ("*", "SMTP:*;1", ALL, ""),
+        ("SMTP:*;100", "SMTP:*;100", ALL, ""),
+        ("*.contoso.com", "SMTP:*.contoso.com;1", WILDCARD, "contoso.com"),
+        ("*.Contoso.com;2", "SMTP:*.Contoso.com;2", WILDCARD, "contoso.com"),
+        ("*.com", "SMTP:*.com;1", WILDCARD, "com"),
+        ("localhost", "SMTP:localhost;1", EXACT, "localhost"),
+        ("3com.com", "SMTP:3com.com;1", EXACT, "3com.com"),
+        ("xn--bcher-kva.example", "SMTP:xn--bcher-kva.example;1", EXACT, "xn--bcher-kva.example"),
+        ("bücher.example", "SMTP:xn--bcher-kva.example;1", EXACT, "xn--bcher-kva.example"),
+        ("*.Bücher.example", "SMTP:*.xn--bcher-kva.example;1", WILDCARD, "xn--bcher-kva.example"),
+    ],
+)
+def test_accepted(text: str, shown: str, specificity: Specificity, domain: str) -> None:
+    space = AddressSpace.parse(text)
+    assert (str(space), space.specificity, space.domain) == (shown, specificity, domain)
+
+
+@pytest.mark.parametrize("text", ["contoso.com;9", "*;1", "*.contoso.com;100", "smtp:A.b;3"])
+def test_what_is_shown_is_read_back(text: str) -> None:
+    space = AddressSpace.parse(text)
+    assert AddressSpace.parse(str(space)) == space
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the address is empty; write a domain such as contoso.com, or *"),
+        ("SMTP:", "the address is empty"),
+        (";5", "the address is empty"),
+        ("*contoso.com", "write *.contoso.com or contoso.com"),
+        ("contoso.*", "a wildcard can only be the whole first label"),
+        ("mail.*.contoso.com", "a wildcard can only be the whole first label"),
+        ("*.*", "a wildcard can only be the whole first label"),
+        ("*.*.contoso.com", "a wildcard can only be the whole first label"),
+        ("**", "a wildcard can only be the whole first label"),
+        ("*.", "the domain is empty"),
+        ("contoso.com;", "whole number from 1 to 100; write e.g. contoso.com;10"),
+        ("*;", "whole number from 1 to 100"),
+        ("contoso.com;0", "whole number from 1 to 100"),
+        ("contoso.com;101", "whole number from 1 to 100"),
+        ("contoso.com;-1", "whole number from 1 to 100"),
+        ("contoso.com;1.5", "whole number from 1 to 100"),
+        ("contoso.com;ten", "whole number from 1 to 100"),
+        ("contoso.com;٣", "whole number from 1 to 100"),
+        ("contoso.com;5;6", "whole number from 1 to 100"),
+        ("contoso.com;" + "9" * 5000, "whole number from 1 to 100"),
+        ("contoso.com.", "leave the dot away"),
+        ("contoso..com", "two dots in a row"),
+        (".contoso.com", "empty label"),
+        ("user@contoso.com", "write only the domain behind the @"),
+        ("SMTP:user@contoso.com;1", "write only the domain behind the @"),
+        ("http://contoso.com", "this is a URL; write the domain alone"),
+        ("contoso.com/mail", "write the domain alone"),
+        ("my_host.contoso.com", "no underscore"),
+        ("-a.contoso.com", "letters, digits and hyphens"),
+        ("con toso.com", "letters, digits and hyphens"),
+        ("contoso.com, fabrikam.com", "letters, digits and hyphens"),
+        ("a" * 64 + ".com", "at most 63"),
+        (".".join(["a" * 60] * 5), "more than 253 characters"),
+        ("1.2.3.4", "the last label is a number"),
+        ("[192.0.2.1]", "address literal"),
+        ("☃\u200d.example", "no internationalised domain name"),
+        ("--", "only for Edge servers"),
+        ("X400:c=US;a=Fabrikam;P=Contoso;5", "type X400 are not carried out"),
+        ("FAX:*", "type FAX are not carried out"),
+        ("Local:SMTP:contoso.com;1", "the prefix Local: of Exchange 2007"),
+    ],
+)
+def test_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        AddressSpace.parse(text)
+    assert message in str(refusal.value)

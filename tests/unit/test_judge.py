@@ -1,0 +1,367 @@
+"""What the policy service answers, request by request, as Postfix sends them."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import pytest
+
+from postconnector.model.organization import Organization
+from postconnector.model.send_connector import SendConnector
+from postconnector.policyd.judge import Judge, OpenMessages
+from tests.unit.connectors import connector
+
+MB = 1024**2
+
+INTERNET = connector("Internet", max_message_size="2 MB")
+PARTNER = connector("Partner", address_spaces=["fabrikam.com"], max_message_size="1 MB")
+RELAY = connector(
+    "Relay",
+    address_spaces=["*.woodgrove.com"],
+    max_message_size="1 MB",
+    dns_routing_enabled=False,
+    smart_hosts=["192.0.2.1"],
+)
+LARGE = connector(
+    "Large",
+    address_spaces=["fabrikam.com;2"],
+    max_message_size="5 MB",
+    dns_routing_enabled=False,
+    smart_hosts=["192.0.2.2", "large.contoso.com"],
+    port=587,
+)
+BULK = connector(
+    "Bulk",
+    address_spaces=["bulk.com"],
+    max_message_size="100 MB",
+    dns_routing_enabled=False,
+    smart_hosts=["192.0.2.3"],
+)
+UNLIMITED = connector("Unlimited", max_message_size="unlimited")
+VALIDATING = connector(
+    "Validating",
+    max_message_size="unlimited",
+    require_tls=True,
+    tls_auth_level="CertificateValidation",
+)
+
+LOCAL = {"contoso.com"}
+RELAYED = {"relayed.com"}
+
+
+async def holds_domain(domain: str, only_default: bool) -> bool:
+    """Postfix delivers for contoso.com, and relays for relayed.com."""
+    return domain in LOCAL or (only_default and domain in RELAYED)
+
+
+class Conversation:
+    """Asks a judge as one smtpd(8) process would."""
+
+    def __init__(
+        self,
+        *connectors: SendConnector,
+        messages: OpenMessages | None = None,
+    ) -> None:
+        organization = Organization(tuple(connectors))
+        self._judge = Judge(
+            organization, OpenMessages() if messages is None else messages, holds_domain
+        )
+
+    def ask(self, **attributes: str | int) -> str:
+        request = {name: str(value) for name, value in attributes.items()}
+        return asyncio.run(self._judge.action({"request": "smtpd_access_policy", **request}))
+
+    def rcpt(self, recipient: str, size: int = 0, instance: str = "1.1") -> str:
+        return self.ask(
+            protocol_state="RCPT",
+            recipient=recipient,
+            size=size,
+            instance=instance,
+            recipient_count=0,
+        )
+
+    def end(self, size: int, recipients: int, only: str = "", instance: str = "1.1") -> str:
+        """END-OF-MESSAGE: Postfix names the recipient only if there is one."""
+        return self.ask(
+            protocol_state="END-OF-MESSAGE",
+            recipient=only,
+            size=size,
+            instance=instance,
+            recipient_count=recipients,
+            queue_id="4XyZ",
+        )
+
+    def message(self, recipients: Iterable[str], size: int) -> str:
+        """A message whose size the client does not declare."""
+        recipients = list(recipients)
+        for recipient in recipients:
+            assert self.rcpt(recipient) == "DUNNO"
+        only = recipients[0] if len(recipients) == 1 else ""
+        return self.end(size, len(recipients), only)
+
+
+# --- RCPT TO ---
+
+
+@pytest.mark.parametrize(
+    ("recipient", "size"),
+    [
+        ("bob@fabrikam.com", 0),
+        ("bob@fabrikam.com", 1 * MB),
+        ("bob@fabrikam.com", 2 * MB),  # Internet takes it
+        ("bob@example.org", 2 * MB),
+        ("bob@contoso.com", 100 * MB),  # local
+        ("bob@relayed.com", 100 * MB),
+        ("bob", 100 * MB),
+        ("", 100 * MB),
+    ],
+)
+def test_rcpt_passes(recipient: str, size: int) -> None:
+    assert Conversation(INTERNET, PARTNER).rcpt(recipient, size) == "DUNNO"
+
+
+def test_rcpt_refusal_names_recipient_size_connector_and_limit() -> None:
+    assert Conversation(INTERNET, PARTNER).rcpt("bob@fabrikam.com", 2 * MB + 1) == (
+        "552 5.3.4 message of 2,097,153 bytes to bob@fabrikam.com is larger than MaxMessageSize"
+        ' 2 MB (2,097,152 bytes) of Send connector "Internet"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipient", "named"),
+    [
+        ("bücher@fabrikam.com", "b\\xfccher@fabrikam.com"),
+        ("a\x07\u2028b@fabrikam.com", "a\\x07\\u2028b@fabrikam.com"),
+        ("a" * 500 + "@fabrikam.com", "a" * 117 + "..."),
+    ],
+)
+def test_a_refusal_is_one_line_of_ascii(recipient: str, named: str) -> None:
+    reply = Conversation(PARTNER).rcpt(recipient, 2 * MB)
+    assert f" to {named} is larger " in reply
+    assert reply.isascii()
+    assert reply.isprintable()
+
+
+def test_a_connector_with_an_odd_name_is_named_in_ascii() -> None:
+    reply = Conversation(connector("Ärger", max_message_size="1 KB")).rcpt("a@b.c", 2000)
+    assert reply.endswith('of Send connector "\\xc4rger"')
+
+
+def test_a_named_relay_domain_is_the_connectors() -> None:
+    """Only * leaves Postfix' relay domains alone."""
+    named = connector("Named", address_spaces=["relayed.com"], max_message_size="1 MB")
+    assert Conversation(named).rcpt("bob@relayed.com", 2 * MB).startswith("552 5.3.4 ")
+
+
+@pytest.mark.parametrize("size", ["", "0", "-1", "many", "٣" * 8, "9" * 30, "1e9"])
+def test_an_undeclared_size_is_a_small_one(size: str) -> None:
+    asked = Conversation(PARTNER).ask(protocol_state="RCPT", recipient="a@fabrikam.com", size=size)
+    assert asked == "DUNNO"
+
+
+@pytest.mark.parametrize("state", ["CONNECT", "EHLO", "MAIL", "DATA", "VRFY", "ETRN", ""])
+def test_other_states_pass(state: str) -> None:
+    asked = Conversation(PARTNER).ask(
+        protocol_state=state, recipient="bob@fabrikam.com", size=10 * MB
+    )
+    assert asked == "DUNNO"
+
+
+def test_other_requests_pass() -> None:
+    judge = Conversation(PARTNER)
+    assert judge.ask(request="junk", protocol_state="RCPT", recipient="a@fabrikam.com") == "DUNNO"
+
+
+# --- END-OF-MESSAGE ---
+
+
+@pytest.mark.parametrize(
+    ("connectors", "recipients", "size", "action"),
+    [
+        ([INTERNET, PARTNER], ["bob@fabrikam.com"], 1 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], ["bob@example.org"], 2 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], ["bob@example.org", "eve@fabrikam.com"], 1 * MB, "DUNNO"),
+        # Another connector takes it.
+        ([INTERNET, PARTNER], ["bob@fabrikam.com"], 1 * MB + 1, "FILTER pc-internet:"),
+        (
+            [INTERNET, PARTNER],
+            ["bob@fabrikam.com", "eve@fabrikam.com"],
+            2 * MB,
+            "FILTER pc-internet:",
+        ),
+        (
+            [INTERNET, PARTNER, LARGE],
+            ["bob@fabrikam.com"],
+            2 * MB,
+            "FILTER pc-large:[192.0.2.2]:587, large.contoso.com:587",
+        ),
+        # All take the same connector, some because of the size.
+        (
+            [INTERNET, PARTNER],
+            ["bob@fabrikam.com", "eve@example.org"],
+            2 * MB,
+            "FILTER pc-internet:",
+        ),
+        (
+            [UNLIMITED, PARTNER, RELAY],
+            ["bob@fabrikam.com", "eve@mail.woodgrove.com"],
+            2 * MB,
+            "FILTER pc-unlimited:",
+        ),
+        # Recipients that need different routes: nobody's mail goes where it should not.
+        ([INTERNET, PARTNER, LARGE], ["b@fabrikam.com", "e@example.org"], 2 * MB, "DUNNO"),
+        ([UNLIMITED, PARTNER, LARGE], ["b@fabrikam.com", "e@example.org"], 6 * MB, None),
+        ([PARTNER, RELAY, INTERNET], ["b@fabrikam.com", "bob@contoso.com"], 2 * MB, "DUNNO"),
+        ([PARTNER], ["bob@fabrikam.com", "eve@example.org"], 2 * MB, "DUNNO"),
+        # Postfix' own domains.
+        ([INTERNET, PARTNER], ["bob@contoso.com"], 100 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], ["bob@relayed.com"], 100 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], ["bob@contoso.com", "eve@relayed.com"], 100 * MB, "DUNNO"),
+        # A connector that Postfix can't carry out takes no message over.
+        ([VALIDATING, PARTNER], ["bob@fabrikam.com"], 2 * MB, "DUNNO"),
+        # No connector at all.
+        ([], ["bob@fabrikam.com"], 100 * MB, "DUNNO"),
+        ([PARTNER], ["bob@example.org"], 100 * MB, "DUNNO"),
+    ],
+)
+def test_end_of_message(
+    connectors: list[SendConnector], recipients: list[str], size: int, action: str | None
+) -> None:
+    expected = action or "FILTER pc-unlimited:"
+    assert Conversation(*connectors).message(recipients, size) == expected
+
+
+def test_end_of_message_refusal_of_one_recipient() -> None:
+    assert Conversation(INTERNET, PARTNER).message(["bob@fabrikam.com"], 3 * MB) == (
+        "552 5.3.4 message of 3,145,728 bytes to bob@fabrikam.com is larger than MaxMessageSize"
+        ' 2 MB (2,097,152 bytes) of Send connector "Internet"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "more"),
+    [(2, "(and 1 more recipient likewise)"), (3, "(and 2 more recipients likewise)")],
+)
+def test_end_of_message_refusal_of_several_recipients(count: int, more: str) -> None:
+    recipients = [f"user{n}@fabrikam.com" for n in range(count)]
+    reply = Conversation(INTERNET, PARTNER).message(recipients, 3 * MB)
+    assert reply.startswith("552 5.3.4 message of 3,145,728 bytes to user0@fabrikam.com is larger")
+    assert reply.endswith(f'"Internet" {more}')
+
+
+def test_what_passes_although_it_is_too_large_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    judge = Conversation(PARTNER)
+    with caplog.at_level(logging.WARNING):
+        assert judge.message(["bob@fabrikam.com", "eve@example.org"], 2 * MB) == "DUNNO"
+    assert "4XyZ: 2097152 bytes" in caplog.text
+    assert "bob@fabrikam.com" in caplog.text
+    assert "eve@example.org" not in caplog.text
+
+
+def test_a_recipient_that_was_refused_does_not_count_at_the_end() -> None:
+    judge = Conversation(INTERNET, PARTNER)
+    assert judge.rcpt("bob@fabrikam.com", 3 * MB).startswith("552 ")
+    assert judge.rcpt("eve@contoso.com", 3 * MB) == "DUNNO"
+    assert judge.end(3 * MB, 1, only="eve@contoso.com") == "DUNNO"
+
+
+def test_each_message_has_its_own_recipients() -> None:
+    judge = Conversation(INTERNET, PARTNER)
+    judge.rcpt("bob@fabrikam.com", instance="1")
+    judge.rcpt("eve@fabrikam.com", instance="1")
+    judge.rcpt("bob@example.org", instance="2")
+    judge.rcpt("eve@example.org", instance="2")
+    assert judge.end(2 * MB, 2, instance="2") == "DUNNO"
+    assert judge.end(2 * MB, 2, instance="1") == "FILTER pc-internet:"
+
+
+# --- After a restart ---
+
+
+@pytest.mark.parametrize(
+    ("connectors", "size", "action"),
+    [
+        ([INTERNET, PARTNER], 1 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], 1 * MB + 1, "451"),
+        ([INTERNET], 2 * MB, "DUNNO"),
+        ([INTERNET], 2 * MB + 1, "451"),
+        ([UNLIMITED], 100 * MB, "DUNNO"),
+        ([], 100 * MB, "DUNNO"),
+    ],
+)
+def test_unknown_recipients_are_asked_for_again_only_when_a_limit_is_in_reach(
+    connectors: list[SendConnector], size: int, action: str
+) -> None:
+    assert Conversation(*connectors).end(size, 2).split(" ")[0] == action
+
+
+def test_a_single_recipient_is_named_even_after_a_restart() -> None:
+    judge = Conversation(INTERNET, PARTNER)
+    assert judge.end(2 * MB, 1, only="bob@fabrikam.com") == "FILTER pc-internet:"
+
+
+@pytest.mark.parametrize("size", [2 * MB, 3 * MB])
+def test_a_restart_between_two_recipients_judges_nobody_by_the_other(size: int) -> None:
+    """Postfix says how many recipients there are (recipient_count): more than we know."""
+    before = Conversation(INTERNET, PARTNER, BULK)
+    before.rcpt("bob@bulk.com")
+    after = Conversation(INTERNET, PARTNER, BULK)
+    after.rcpt("eve@fabrikam.com")
+    after.rcpt("joe@fabrikam.com")
+    assert after.end(size, 3).startswith("451 ")
+
+
+def test_a_recipient_named_twice_is_no_unknown_one() -> None:
+    judge = Conversation(INTERNET, PARTNER)
+    assert judge.message(["bob@fabrikam.com", "bob@fabrikam.com"], 2 * MB) == "FILTER pc-internet:"
+
+
+def test_messages_outlive_new_connectors() -> None:
+    """A publication between RCPT TO and the end of the message."""
+    messages = OpenMessages()
+    old = Conversation(INTERNET, PARTNER, messages=messages)
+    old.rcpt("bob@fabrikam.com")
+    old.rcpt("eve@fabrikam.com")
+    new = Conversation(INTERNET, PARTNER, LARGE, messages=messages)
+    assert new.end(2 * MB, 2).startswith("FILTER pc-large:")
+
+
+# --- Memory ---
+
+
+def test_the_oldest_messages_are_forgotten_first() -> None:
+    messages = OpenMessages(most_recipients=4)
+    for instance in ("1", "2", "3"):
+        messages.add(instance, "bob@contoso.com")
+        messages.add(instance, "eve@contoso.com")
+    assert messages.take("1") == []
+    assert messages.take("2") == ["bob@contoso.com", "eve@contoso.com"]
+    assert messages.take("3") == ["bob@contoso.com", "eve@contoso.com"]
+    assert messages.take("3") == []
+
+
+def test_memory_is_bounded_and_used_to_the_full() -> None:
+    messages = OpenMessages(most_recipients=10)
+    for number in range(1000):
+        messages.add(str(number // 2), f"user{number % 2}@contoso.com")
+    kept = [len(messages.take(str(instance))) for instance in range(500)]
+    assert sum(kept) == 10
+    assert kept[-5:] == [2] * 5
+
+
+def test_taken_messages_make_room() -> None:
+    messages = OpenMessages(most_recipients=2)
+    messages.add("1", "bob@contoso.com")
+    for number in range(100):
+        instance = f"other {number}"
+        messages.add(instance, "eve@contoso.com")
+        assert messages.take(instance) == ["eve@contoso.com"]
+    assert messages.take("1") == ["bob@contoso.com"]
+
+
+def test_a_message_with_more_recipients_than_are_remembered_is_not_judged_by_some() -> None:
+    judge = Conversation(INTERNET, PARTNER, BULK, messages=OpenMessages(most_recipients=2))
+    judge.rcpt("bob@bulk.com")
+    for number in range(3):
+        judge.rcpt(f"user{number}@fabrikam.com")
+    assert judge.end(2 * MB, 4).startswith("451 ")

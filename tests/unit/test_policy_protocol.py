@@ -1,0 +1,163 @@
+"""The policy delegation protocol: requests in any pieces, bounds, and what is no request."""
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from postconnector.policyd.protocol import (
+    MOST_ATTRIBUTES,
+    MOST_BYTES,
+    ProtocolError,
+    Request,
+    RequestParser,
+    answer,
+)
+
+RCPT = (
+    b"request=smtpd_access_policy\nprotocol_state=RCPT\nrecipient=bob@contoso.com\n"
+    b"size=12345\ninstance=123.456.7\nsasl_username=\n\n"
+)
+
+
+def parse(data: bytes) -> list[Request]:
+    return list(RequestParser().feed(data))
+
+
+def test_a_request_as_postfix_sends_it() -> None:
+    assert parse(RCPT) == [
+        {
+            "request": "smtpd_access_policy",
+            "protocol_state": "RCPT",
+            "recipient": "bob@contoso.com",
+            "size": "12345",
+            "instance": "123.456.7",
+            "sasl_username": "",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "requests"),
+    [
+        (b"", []),
+        (b"a=b\n", []),
+        (b"a=b\n\n", [{"a": "b"}]),
+        (b"a=b=c\n\n", [{"a": "b=c"}]),
+        (b"a= b \n\n", [{"a": " b "}]),
+        (b"a=b\na=c\n\n", [{"a": "c"}]),
+        (b"a=b\n\nc=d\n\n", [{"a": "b"}, {"c": "d"}]),
+        ("a=bücher\n\n".encode(), [{"a": "bücher"}]),
+        (b"a=\xff\n\n", [{"a": "\ufffd"}]),
+        (b"a=b\r\n\n", [{"a": "b\r"}]),
+        (b"a=\x00\x1b\n\n", [{"a": "\x00\x1b"}]),
+    ],
+)
+def test_requests(data: bytes, requests: list[Request]) -> None:
+    assert parse(data) == requests
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\n",
+        b"\n\n",
+        b"a=b\n\n\n",
+        b"nonsense\n\n",
+        b"=value\n\n",
+        b"a=b\nnonsense\n\n",
+        b"GET / HTTP/1.1\r\n\n\n",
+        b"EHLO mail.contoso.com\n\n",
+        b"x" * (MOST_BYTES + 1),
+        b"a=" + b"x" * MOST_BYTES + b"\n\n",
+        b"a=b\n" * MOST_ATTRIBUTES + b"a=b\n\n",
+    ],
+)
+def test_what_is_no_request(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        parse(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a=" + b"x" * (MOST_BYTES - 2) + b"\n\n",
+        b"\n".join(b"a%d=b" % n for n in range(MOST_ATTRIBUTES)) + b"\n\n",
+        RCPT * 1000,
+    ],
+)
+def test_what_is_just_within_the_bounds(data: bytes) -> None:
+    assert len(parse(data)) == data.count(b"\n\n")
+
+
+def test_what_came_before_nonsense_is_answered() -> None:
+    parser = RequestParser()
+    requests = parser.feed(b"a=b\n\nnonsense\n\n")
+    assert next(requests) == {"a": "b"}
+    with pytest.raises(ProtocolError):
+        next(requests)
+
+
+def test_pending() -> None:
+    parser = RequestParser()
+    assert not parser.pending
+    assert list(parser.feed(b"a=b\n")) == []
+    assert parser.pending
+    assert list(parser.feed(b"\n")) == [{"a": "b"}]
+    assert not parser.pending
+
+
+attributes = st.dictionaries(
+    st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+    st.text(st.characters(blacklist_characters="\n", blacklist_categories=["Cs"]), max_size=8),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(attributes, max_size=5), st.lists(st.integers(0, 300)))
+def test_the_pieces_do_not_count(requests: list[Request], cuts: list[int]) -> None:
+    data = "".join(
+        "".join(f"{name}={value}\n" for name, value in request.items()) + "\n"
+        for request in requests
+    ).encode()
+    parser = RequestParser()
+    places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    found = [
+        request
+        for start, end in itertools.pairwise(places)
+        for request in parser.feed(data[start:end])
+    ]
+    assert found == requests
+    assert not parser.pending
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary())
+def test_any_bytes_are_requests_or_refused(data: bytes) -> None:
+    try:
+        requests = parse(data)
+    except ProtocolError:
+        return
+    assert len(requests) == data.count(b"\n\n")
+    for request in requests:
+        assert all(name and "\n" not in name + value for name, value in request.items())
+
+
+@pytest.mark.parametrize(
+    ("action", "line"),
+    [
+        ("DUNNO", b"action=DUNNO\n\n"),
+        ("552 5.3.4 Größe", "action=552 5.3.4 Größe\n\n".encode()),
+    ],
+)
+def test_answer(action: str, line: bytes) -> None:
+    assert answer(action) == line
+
+
+@pytest.mark.parametrize("action", ["DUNNO\n", "OK\n\naction=REJECT", "a\rb", "a\x00b", "a\u2028b"])
+def test_an_answer_is_one_line(action: str) -> None:
+    with pytest.raises(ValueError):
+        answer(action)
