@@ -48,11 +48,11 @@ class Administrator:
         """Run a postconnector command on the host with the connectors file."""
         command = [
             *_POSTCONNECTOR,
-            *arguments,
             "-c",
             str(self.connectors_file),
             "--config-directory",
             str(self.host.config_directory),
+            *arguments,
         ]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 

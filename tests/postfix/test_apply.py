@@ -224,7 +224,8 @@ def test_a_wildcard_takes_no_domain_of_the_host(
         {"virtual_mailbox_domains": f"contoso.test, host.contoso.test, lmdb:{table}"},
         policy_service=False,
     )
-    assert os.system(f"postmap lmdb:{table}") == 0
+    command = f"postmap -c {administrator.host.config_directory} lmdb:{table}"
+    assert os.system(command) == 0
     enter.enter_context(administrator.policy_service())
     administrator.publish(smart_host("Subsidiaries", "*.contoso.test", peer))
     local = ["a@contoso.test", "b@host.contoso.test", "c@shop.contoso.test"]

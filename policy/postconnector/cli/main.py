@@ -31,6 +31,8 @@ Exit status is that of sysexits(3): 0 done, 64 usage, 69 something is not there,
 later, 77 not permitted, 78 the configuration is wrong. Documentation: docs/ in the source.
 """
 
+_WITH_POSTFIX = ("plan", "apply", "policy")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -71,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"postconnector {__version__}")
-    _add_common(parser)
+    _add_file(parser)
+    _add_config_directory(parser, default=None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
 
     def add(
@@ -86,8 +89,10 @@ def _parser() -> argparse.ArgumentParser:
             description=texts[1],
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        _add_common(command)
+        _add_file(command)
         add_arguments(command)
+        if name in _WITH_POSTFIX:
+            _add_config_directory(command, default=argparse.SUPPRESS)
         command.set_defaults(run=run)
 
     add("check", (check.HELP, check.DESCRIPTION), check.add_arguments, check.run)
@@ -100,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Options that may stand before or behind the command."""
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    """May stand before or behind the command."""
     parser.add_argument(
         "-c",
         dest="file",
@@ -110,9 +115,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"the connectors file (default: {DEFAULT_FILE})",
     )
+
+
+def _add_config_directory(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """May stand before or behind the command."""
     parser.add_argument(
         "--config-directory",
-        default=argparse.SUPPRESS if parser.prog != "postconnector" else None,
+        default=default,
         metavar="DIRECTORY",
         help="Postfix' configuration directory (default: $MAIL_CONFIG or /etc/postfix)",
     )

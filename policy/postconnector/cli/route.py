@@ -5,14 +5,16 @@ import os
 
 from postconnector.cli.connectors import read_file, valid_organization
 from postconnector.cli.output import print_json, print_line, print_table
+from postconnector.model.address_space import AddressSpace, Specificity
 from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.size import format_byte_quantity, parse_byte_quantity
+from postconnector.postfix.compile import route as transport_route
 from postconnector.postfix.native import agent_reason, next_hop
 from postconnector.postfix.service_names import service_names
 from postconnector.selection.explanation import Explanation, explain
-from postconnector.selection.routing_table import NonDelivery, Selected
+from postconnector.selection.routing_table import NonDelivery, Outcome, RoutingTable, Selected
 
 HELP = "say which connector each recipient takes, and why"
 DESCRIPTION = """
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipients = [r if "@" in r else f"postmaster@{r}" for r in arguments.recipients]
     explanations = [explain(organization.connectors, r, arguments.size) for r in recipients]
     answers = [
-        _answer(recipient, explanation, names)
+        _answer(organization, recipient, explanation, names)
         for recipient, explanation in zip(recipients, explanations, strict=True)
     ]
     if arguments.json:
@@ -76,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     return os.EX_OK
 
 
-def _answer(recipient: str, explanation: Explanation, names: dict[str, str]) -> dict[str, object]:
+def _answer(
+    organization: Organization, recipient: str, explanation: Explanation, names: dict[str, str]
+) -> dict[str, object]:
     outcome = explanation.outcome
     answer: dict[str, object] = dict.fromkeys(
         ("connector", "code", "delivery_type", "next_hop_domain", "path", "service", "next_hop")
@@ -111,7 +115,35 @@ def _answer(recipient: str, explanation: Explanation, names: dict[str, str]) -> 
                 "reason": "no connector matches: Postfix routes by itself",
             }
     answer["changes_above"] = explanation.changes_above
+    answer["lookup"] = _lookup(organization, recipient, outcome, names)
     return answer
+
+
+def _lookup(
+    organization: Organization, recipient: str, outcome: Outcome, names: dict[str, str]
+) -> str | None:
+    """What in Postfix realises the outcome."""
+    by_table = RoutingTable(organization.connectors).select(recipient)
+    match outcome, by_table:
+        case NonDelivery(), _:
+            return "policy service: 552 5.3.4"
+        case Selected(taken), Selected(small):
+            target = transport_route(taken.connector, names)
+            if agent_reason(taken.connector) is not None:
+                return None
+            if taken.connector is not small.connector:
+                return f"policy service: FILTER {target}"
+            if taken.address_space.specificity is Specificity.ALL:
+                return f"default_transport: {target.removesuffix(':')}"
+            return f"transport table: {_key(taken.address_space, recipient)} -> {target}"
+        case _:
+            return None
+
+
+def _key(space: AddressSpace, recipient: str) -> str:
+    """The key of the transport table by which an address space finds a recipient."""
+    exact = recipient_domain(recipient) == space.domain
+    return space.domain if exact else f".{space.domain}"
 
 
 def _delivery_type(connector: SendConnector) -> str:
@@ -130,7 +162,12 @@ def _print_explanation(
     answer: dict[str, object], explanation: Explanation, organization: Organization
 ) -> None:
     print_line(f"{answer['recipient']}: {answer['connector'] or answer['outcome']}")
-    for label, name in (("Service", "service"), ("Next hop", "next_hop"), ("Path", "path")):
+    for label, name in (
+        ("Service", "service"),
+        ("Next hop", "next_hop"),
+        ("Path", "path"),
+        ("Look-up", "lookup"),
+    ):
         if answer[name]:
             print_line(f"  {label + ':':<10}{answer[name]}")
     print_line(f"  {'Reason:':<10}{answer['reason']}")
