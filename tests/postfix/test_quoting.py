@@ -413,7 +413,3 @@ def test_a_generated_text_is_never_syntax(
     folder: Path, path: tuple[str | int, ...], text: str
 ) -> None:
     check_connector(folder, path, text)
-
-
-def test_the_folder_of_the_tests_is_not_the_hosts() -> None:
-    assert "MAIL_CONFIG" not in os.environ

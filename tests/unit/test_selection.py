@@ -155,6 +155,13 @@ def test_a_refusal_names_the_matching_connector_with_the_largest_limit() -> None
     assert outcome.largest.connector is LARGE_ALL
 
 
+def test_of_equally_large_connectors_a_refusal_names_the_preferred() -> None:
+    other = connector("Zoe", max_message_size="35 MB")
+    outcome = RoutingTable([other, LARGE_ALL]).select("bob@contoso.com", 2**40)
+    assert isinstance(outcome, NonDelivery)
+    assert outcome.largest.connector is LARGE_ALL
+
+
 @pytest.mark.parametrize(
     ("connectors", "smallest"),
     [
