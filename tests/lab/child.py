@@ -3,11 +3,42 @@
 import ctypes
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Server(ABC):
+    """A server that is up inside a with statement."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start, and wait until it serves."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop, if it runs."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
 
 
 def start_child(command: Sequence[str], output: Path) -> subprocess.Popen[bytes]:

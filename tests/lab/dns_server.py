@@ -3,14 +3,12 @@
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import dns.exception
 import dns.message
 import dns.query
 
-from tests.lab.child import start_child, stop_child
+from tests.lab.child import Server, start_child, stop_child
 from tests.lab.loopback import free_address, wait_until
 
 _PORT = 53
@@ -31,7 +29,7 @@ def zone(origin: str, records: Iterable[str]) -> str:
     )
 
 
-class NsdServer:
+class NsdServer(Server):
     """nsd with these zones (by origin); a context manager."""
 
     def __init__(self, root: Path, zones: Mapping[str, str]) -> None:
@@ -40,25 +38,13 @@ class NsdServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.address = free_address(_PORT)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start nsd and wait until it answers."""
         self._write()
         self._process = start_child(
             ["nsd", "-d", "-c", str(self._directory / "nsd.conf")], self._directory / "console"
         )
-        try:
-            wait_until(self._answers, "the DNS server")
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+        wait_until(self._answers, "the DNS server")
 
     def stop(self) -> None:
         """Stop nsd."""

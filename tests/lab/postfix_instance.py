@@ -13,10 +13,9 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from tests.lab.child import start_child, stop_child
+from tests.lab.child import Server, start_child, stop_child
 from tests.lab.loopback import wait_for_port, wait_until
 from tests.lab.maillog import LogReader
 
@@ -59,7 +58,7 @@ postlog    unix-dgram n - n  -     1  postlogd
 """
 
 
-class PostfixInstance:
+class PostfixInstance(Server):
     """One instance; a context manager that starts and stops it.
 
     `files`: more files, by their names in the configuration directory.
@@ -95,28 +94,13 @@ class PostfixInstance:
         self._master_cf = master_cf
         self._master: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        try:
-            self._write()
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def start(self) -> None:
-        """Start master(8) and wait until it takes mail.
+        """Start master(8) and wait until it takes mail; the first time, make its folders.
 
         Not by postfix(1), whose script would stand between us and master(8).
         """
+        if not self.config_directory.exists():
+            self._write()
         # Not asked of this instance: its log is not there yet, and postconf would wait for it.
         daemons = _run(["postconf", "-dhx", "daemon_directory"]).stdout.strip()
         self._master = start_child(

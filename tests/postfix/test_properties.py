@@ -1,6 +1,7 @@
 """What each property does to real mail: one connector, one receiver, one message."""
 
 import datetime
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -89,6 +90,32 @@ class Partner:
 @pytest.fixture
 def partner(root: Path, enter: ExitStack, authority: CertificateAuthority) -> Partner:
     return Partner(root, enter, authority)
+
+
+IspMaker = Callable[..., Peer]
+
+
+@pytest.fixture
+def isp(root: Path, enter: ExitStack) -> IspMaker:
+    """Start a smart host where contoso has to log in; with a certificate, only after STARTTLS."""
+
+    def make(password: str, certificate: IssuedCertificate | None = None) -> Peer:
+        port = free_port()
+        return enter.enter_context(
+            auth_smart_host(
+                root,
+                "isp",
+                ["fabrikam.test"],
+                user="contoso",
+                password=password,
+                certificate=certificate,
+                auth_only_with_tls=certificate is not None,
+                address=free_address(port),
+                port=port,
+            )
+        )
+
+    return make
 
 
 # --- greeting, source, next hop
@@ -305,21 +332,8 @@ def test_own_certificate_is_shown_and_renewal_is_picked(
 
 
 @pytest.mark.parametrize("password", ["simple", "with: colon, $dollar {brace} %s #hash ünïcode"])
-def test_basic_auth(new_host: HostMaker, root: Path, enter: ExitStack, password: str) -> None:
-    port = free_port()
-    peer = enter.enter_context(
-        auth_smart_host(
-            root,
-            "isp",
-            ["fabrikam.test"],
-            user="contoso",
-            password=password,
-            certificate=None,
-            auth_only_with_tls=False,
-            address=free_address(port),
-            port=port,
-        )
-    )
+def test_basic_auth(new_host: HostMaker, isp: IspMaker, password: str) -> None:
+    peer = isp(password)
     administrator = new_host()
     administrator.store_password("isp", password)
     administrator.publish(
@@ -333,30 +347,22 @@ def test_basic_auth(new_host: HostMaker, root: Path, enter: ExitStack, password:
 
 
 def test_login_over_tls_waits_when_the_name_is_wrong(
-    new_host: HostMaker, root: Path, enter: ExitStack, authority: CertificateAuthority
+    new_host: HostMaker,
+    isp: IspMaker,
+    root: Path,
+    enter: ExitStack,
+    authority: CertificateAuthority,
 ) -> None:
     """BasicAuthRequireTLS asks for the smart host's own name; no password is spoken."""
-    port = free_port()
-    peer = enter.enter_context(
-        auth_smart_host(
-            root,
-            "isp",
-            ["fabrikam.test"],
-            user="contoso",
-            password="secret",
-            certificate=authority.issue("isp", common_name="other.test", dns_names=["other.test"]),
-            auth_only_with_tls=True,
-            address=free_address(port),
-            port=port,
-        )
-    )
+    certificate = authority.issue("isp", common_name="other.test", dns_names=["other.test"])
+    peer = isp("secret", certificate)
     records = [f"smtp A {peer.address}"]
     dns = enter.enter_context(NsdServer(root, {"isp.test": zone("isp.test", records)}))
     administrator = new_host(resolver=dns.address)
     administrator.store_password("isp", "secret")
     administrator.publish(
         connector(
-            f'dns_routing_enabled = false\nsmart_hosts = ["smtp.isp.test"]\nport = {port}\n'
+            f'dns_routing_enabled = false\nsmart_hosts = ["smtp.isp.test"]\nport = {peer.port}\n'
             'smart_host_auth_mechanism = "BasicAuthRequireTLS"\n'
             'authentication_credential = { user_name = "contoso", password_file = "secrets/isp" }'
         )
@@ -366,24 +372,9 @@ def test_login_over_tls_waits_when_the_name_is_wrong(
     assert not any("sasl_username" in line.text for line in peer.log.lines())
 
 
-def test_the_hosts_login_is_not_for_connectors(
-    new_host: HostMaker, root: Path, enter: ExitStack
-) -> None:
+def test_the_hosts_login_is_not_for_connectors(new_host: HostMaker, isp: IspMaker) -> None:
     """A host with a login for a smart host does not speak it where the connector has none."""
-    port = free_port()
-    peer = enter.enter_context(
-        auth_smart_host(
-            root,
-            "isp",
-            ["fabrikam.test"],
-            user="contoso",
-            password="secret",
-            certificate=None,
-            auth_only_with_tls=False,
-            address=free_address(port),
-            port=port,
-        )
-    )
+    peer = isp("secret")
     hop = f"[{peer.address}]:{peer.port}"
     administrator = new_host(
         {
@@ -397,28 +388,15 @@ def test_the_hosts_login_is_not_for_connectors(
     assert peer.received() == []
 
 
-def test_login_at_the_second_smart_host(new_host: HostMaker, root: Path, enter: ExitStack) -> None:
+def test_login_at_the_second_smart_host(new_host: HostMaker, isp: IspMaker) -> None:
     """Each smart host of a list finds the connector's login."""
-    port = free_port()
-    peer = enter.enter_context(
-        auth_smart_host(
-            root,
-            "isp",
-            ["fabrikam.test"],
-            user="contoso",
-            password="secret",
-            certificate=None,
-            auth_only_with_tls=False,
-            address=free_address(port),
-            port=port,
-        )
-    )
+    peer = isp("secret")
     administrator = new_host()
     administrator.store_password("isp", "secret")
     administrator.publish(
         connector(
-            f'dns_routing_enabled = false\nsmart_hosts = ["{free_address(port)}",'
-            f' "{peer.address}"]\nport = {port}\nsmart_host_auth_mechanism = "BasicAuth"\n'
+            f'dns_routing_enabled = false\nsmart_hosts = ["{free_address(peer.port)}",'
+            f' "{peer.address}"]\nport = {peer.port}\nsmart_host_auth_mechanism = "BasicAuth"\n'
             'authentication_credential = { user_name = "contoso", password_file = "secrets/isp" }'
         )
     )
