@@ -157,6 +157,24 @@ def test_without_the_policy_service_nothing_is_published(new_host: HostMaker) ->
     assert state(administrator) == before
 
 
+def test_an_apply_that_was_killed_is_finished_by_the_next(new_host: HostMaker) -> None:
+    """Killed after the swap: the files are new, but Postfix was not told."""
+    administrator = new_host()
+    administrator.publish(GOOD)
+    (administrator.host.config_directory / "postconnector" / "unfinished").touch()
+    assert administrator.run("plan").returncode == 2
+
+    def reloads() -> int:
+        return sum(line.text.startswith("reload") for line in administrator.host.log.lines())
+
+    before = reloads()
+    result = administrator.run("apply")
+    assert result.returncode == 0
+    assert "an earlier apply did not finish" in result.stdout
+    assert reloads() == before + 1
+    assert administrator.run("plan").returncode == 0
+
+
 def test_two_at_once(new_host: HostMaker) -> None:
     administrator = new_host()
     administrator.publish(GOOD)

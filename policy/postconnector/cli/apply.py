@@ -13,6 +13,7 @@ from postconnector.postfix.publish import (
     CheckFailedError,
     LockedError,
     Publication,
+    is_unfinished,
     publish,
 )
 
@@ -42,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         print_error(f"warning: {warning}")
     _require_native(publication)
     live = read_live(publication.current, publication.facts.live_directory)
-    if not list(file_changes(live, publication.rendered)):
+    unfinished = is_unfinished(publication.facts)
+    if unfinished:
+        print_line("an earlier apply did not finish; finishing now")
+    if not unfinished and not list(file_changes(live, publication.rendered)):
         print_line("nothing to change: Postfix has these connectors")
         return os.EX_OK
     _require_policy_service(policy_service)

@@ -8,6 +8,7 @@ from postconnector.cli.publication import find_host, prepare
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.plan import FileChange, file_changes, read_live
+from postconnector.postfix.publish import is_unfinished
 
 HELP = "show what each connector becomes in Postfix, and what apply would change"
 DESCRIPTION = """
@@ -36,7 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_connectors(publication.compiled)
         _print_changes(changes)
-    return CHANGES_PENDING if changes else os.EX_OK
+    unfinished = is_unfinished(publication.facts)
+    if unfinished:
+        print_error("warning: an earlier apply did not finish; postconnector apply finishes it")
+    return CHANGES_PENDING if changes or unfinished else os.EX_OK
 
 
 def print_connectors(compiled: Compiled) -> None:

@@ -2,7 +2,7 @@
 
 Until the swap nothing of the running configuration is touched. The swap renames files into
 place; what fails after it is put back. What a power cut in the middle of the three renames
-leaves is a configuration whose mail waits, and the next apply finishes it.
+leaves is a configuration whose mail waits; a mark says so, and the next apply finishes it.
 """
 
 import fcntl
@@ -67,6 +67,7 @@ def publish(publication: Publication, say: Say) -> int:
         generation = _build_generation(publication)
         say(f"built generation {generation.name} and its tables")
         previous = _live_target(facts)
+        _unfinished_mark(facts).touch()
         try:
             _swap(publication, generation)
             if publication.host.is_running():
@@ -79,10 +80,21 @@ def publish(publication: Publication, say: Say) -> int:
         except BaseException:
             _put_back(publication, previous)
             shutil.rmtree(generation, ignore_errors=True)
+            _unfinished_mark(facts).unlink()
             raise
+        _unfinished_mark(facts).unlink()
         say("every address space is answered by its connector")
         _forget_old_generations(facts)
         return int(generation.name)
+
+
+def is_unfinished(facts: PostfixFacts) -> bool:
+    """Whether an earlier publish was killed between the swap and the end."""
+    return _unfinished_mark(facts).exists()
+
+
+def _unfinished_mark(facts: PostfixFacts) -> Path:
+    return facts.own_directory / "unfinished"
 
 
 def check_staged(publication: Publication) -> None:
