@@ -1,1 +1,1 @@
-"""The command postconnector: one module a subcommand."""
+"""The command postconnector: one module a subcommand, each a `Command`."""

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_error, print_line
 from postconnector.cli.publication import find_host, prepare
@@ -16,21 +17,6 @@ from postconnector.postfix.publish import (
     is_unfinished,
     publish,
 )
-
-HELP = "publish the connectors to Postfix"
-DESCRIPTION = """
-Validates the connectors file, builds the tables, has Postfix check the new main.cf and
-master.cf, swaps them in, reloads Postfix and asks the live tables for every address space.
-If anything is wrong, the host stays, or is put back, as it was. Doing it twice changes
-nothing. The policy service must be running: without it Postfix would defer all mail.
-
-Exit status: 0 published or nothing to change, 69 Postfix or the policy service is not there,
-75 another apply is at work, 77 not root, 78 the connectors can't be published.
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the command line: nothing of its own."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,3 +67,31 @@ def _require_policy_service(endpoint: Endpoint) -> None:
             f"the policy service does not answer at {endpoint} ({failure}), and Postfix would"
             " defer all mail without it; start it first: systemctl start postconnector-policy",
         )
+
+
+COMMAND = Command(
+    name="apply",
+    summary="publish the connectors to Postfix",
+    description="""
+Validates the connectors file, builds the tables, has Postfix check the new main.cf and
+master.cf, swaps them in, reloads Postfix and asks the live tables for every address space. If
+anything is wrong, the host stays, or is put back, as it was. Doing it twice changes nothing.
+The policy service must be running: without it Postfix would defer all mail.
+""",
+    details="""
+files:
+  CONFIG_DIRECTORY/main.cf, master.cf            get a marked block at their end
+  CONFIG_DIRECTORY/postconnector/live            the published generation
+  CONFIG_DIRECTORY/postconnector/generations     the last ten
+
+exit status:
+  0   published, or nothing to change
+  69  Postfix or the policy service is not there
+  74  a file can't be written
+  75  another apply is at work
+  77  not root
+  78  the connectors can't be published
+""",
+    run=run,
+    with_postfix=True,
+)

@@ -4,17 +4,10 @@ import argparse
 import os
 from dataclasses import asdict
 
+from postconnector.cli.command import Command
 from postconnector.cli.connectors import read_file
 from postconnector.cli.output import print_json, print_line, print_problems
 from postconnector.model.problem import Problem, Severity
-
-HELP = "validate the connectors file and print every problem"
-DESCRIPTION = """
-Reads the connectors file and prints every problem in it, each in one line: file, line,
-connector, property, what is wrong and what would be right. Changes nothing.
-
-Exit status: 0 the file is right (there may be warnings), 78 it has errors.
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,3 +41,29 @@ def _as_json(problem: Problem) -> dict[str, object]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+COMMAND = Command(
+    name="check",
+    summary="validate the connectors file and print every problem",
+    description="""
+Reads the connectors file and prints every problem in it, each in one line: file, line,
+connector, property, what is wrong and what would be right. Changes nothing, and looks at
+nothing but the file: passwords and certificates are looked at by plan and apply.
+""",
+    details="""
+examples:
+  postconnector check
+  postconnector check -c new.toml --json | jq '.[] | select(.severity == "error")'
+
+With --json each problem is an object with connector, property, severity (error or warning),
+message, file and line; what does not apply is null.
+
+exit status:
+  0   the file is right (there may be warnings)
+  77  the file may not be read
+  78  the file has errors, or is not there
+""",
+    add_arguments=add_arguments,
+    run=run,
+)

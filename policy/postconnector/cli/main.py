@@ -7,7 +7,7 @@ Exit status: sysexits, as Postfix' own commands: 0 done, 64 usage, 69 something 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,7 +31,15 @@ Exit status is that of sysexits(3): 0 done, 64 usage, 69 something is not there,
 later, 77 not permitted, 78 the configuration is wrong. Documentation: docs/ in the source.
 """
 
-_WITH_POSTFIX = ("plan", "apply", "policy")
+COMMANDS = (
+    check.COMMAND,
+    show.LIST,
+    show.SHOW,
+    route.COMMAND,
+    plan.COMMAND,
+    apply.COMMAND,
+    policy.COMMAND,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,32 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     _add_file(parser)
     _add_config_directory(parser, default=None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-
-    def add(
-        name: str,
-        texts: tuple[str, str],
-        add_arguments: Callable[[argparse.ArgumentParser], None],
-        run: Callable[[argparse.Namespace], int],
-    ) -> None:
-        command = commands.add_parser(
-            name,
-            help=texts[0],
-            description=texts[1],
+    for command in COMMANDS:
+        subparser = commands.add_parser(
+            command.name,
+            help=command.summary,
+            description=command.description,
+            epilog=command.details,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        _add_file(command)
-        add_arguments(command)
-        if name in _WITH_POSTFIX:
-            _add_config_directory(command, default=argparse.SUPPRESS)
-        command.set_defaults(run=run)
-
-    add("check", (check.HELP, check.DESCRIPTION), check.add_arguments, check.run)
-    add("list", (show.LIST_HELP, show.LIST_DESCRIPTION), show.add_list_arguments, show.run_list)
-    add("show", (show.SHOW_HELP, show.SHOW_DESCRIPTION), show.add_show_arguments, show.run_show)
-    add("route", (route.HELP, route.DESCRIPTION), route.add_arguments, route.run)
-    add("plan", (plan.HELP, plan.DESCRIPTION), plan.add_arguments, plan.run)
-    add("apply", (apply.HELP, apply.DESCRIPTION), apply.add_arguments, apply.run)
-    add("policy", (policy.HELP, policy.DESCRIPTION), policy.add_arguments, policy.run)
+        _add_file(subparser)
+        command.add_arguments(subparser)
+        if command.with_postfix:
+            _add_config_directory(subparser, default=argparse.SUPPRESS)
+        subparser.set_defaults(run=command.run)
     return parser
 
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from postconnector.cli.command import Command
 from postconnector.cli.output import print_diff, print_error, print_json, print_line, print_table
 from postconnector.cli.publication import find_host, prepare
 from postconnector.postfix.compiled import Compiled
@@ -10,14 +11,6 @@ from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.plan import FileChange, file_changes, read_live
 from postconnector.postfix.publish import is_unfinished
 
-HELP = "show what each connector becomes in Postfix, and what apply would change"
-DESCRIPTION = """
-Shows for each connector whether Postfix carries it out by itself (native), by which service,
-next hop and TLS, and then every change to main.cf, master.cf and our own tables. Changes
-nothing. Passwords and keys are never shown.
-
-Exit status: 0 nothing to change, 2 there are changes, 78 the connectors can't be published.
-"""
 CHANGES_PENDING = 2
 
 
@@ -100,3 +93,29 @@ def _as_json(compiled: Compiled, changes: list[FileChange]) -> dict[str, object]
         "warnings": list(compiled.warnings),
         "changes": [{"file": c.file, "secret": c.secret, "diff": list(c.diff)} for c in changes],
     }
+
+
+COMMAND = Command(
+    name="plan",
+    summary="show what each connector becomes in Postfix, and what apply would change",
+    description="""
+Shows for each connector whether Postfix carries it out by itself (native), by which service,
+next hop and TLS; warns of settings of the host that work against connectors; and prints every
+change to main.cf, master.cf and our own tables as a diff. Changes nothing. Passwords and keys
+are never shown.
+""",
+    details="""
+examples:
+  postconnector plan
+  postconnector plan --config-directory /etc/postfix-out --json
+
+exit status:
+  0   there is nothing to change
+  2   there are changes
+  69  there is no Postfix
+  78  the connectors can't be published
+""",
+    add_arguments=add_arguments,
+    run=run,
+    with_postfix=True,
+)

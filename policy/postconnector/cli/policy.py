@@ -9,6 +9,7 @@ import pwd
 import sys
 from pathlib import Path
 
+from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.model.organization import HostSettings
 from postconnector.policyd.endpoint import Endpoint
@@ -21,13 +22,6 @@ from postconnector.policyd.server import (
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.own_domains import OwnDomains
 
-HELP = "run the policy service, which enforces MaxMessageSize"
-DESCRIPTION = """
-Answers Postfix' policy requests until it gets SIGTERM. Goes by the published connectors
-(CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by the file given with -c, and
-follows every change of that file; a file with errors leaves the last good one in force.
-Started as root, it listens and then gives up root for good.
-"""
 _USERS = ("postconnector", "nobody")
 
 log = logging.getLogger(__name__)
@@ -110,3 +104,35 @@ def _give_up_root(wanted: str | None) -> None:
         os.setuid(user.pw_uid)
         return
     raise CommandFailedError(os.EX_CONFIG, f"there is no user {wanted or _USERS[0]} to run as")
+
+
+COMMAND = Command(
+    name="policy",
+    summary="run the policy service, which enforces MaxMessageSize",
+    description="""
+Answers Postfix' policy requests until it gets SIGTERM: 552 5.3.4 for a recipient whose every
+connector is too small for the declared size, and at the end of data for a message that no
+connector takes for any recipient; FILTER when all recipients take another connector because of
+the size; otherwise DUNNO.
+
+Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
+the file given with -c, and follows every change of that file; a file with errors leaves the
+last good one in force. Started as root, it listens and then gives up root for good.
+""",
+    details="""
+examples:
+  systemctl start postconnector-policy
+  postconnector policy --listen inet:127.0.0.1:10777 -c connectors.toml
+
+Logs to standard error, one line each: refusals, changes of the connectors, faults.
+
+exit status:
+  0   ended by SIGTERM
+  64  the endpoint is none
+  69  there is no Postfix, or the endpoint can't be listened on
+  78  there is no user to run as
+""",
+    add_arguments=add_arguments,
+    run=run,
+    with_postfix=True,
+)

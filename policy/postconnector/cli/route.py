@@ -3,6 +3,7 @@
 import argparse
 import os
 
+from postconnector.cli.command import Command
 from postconnector.cli.connectors import read_file, valid_organization
 from postconnector.cli.output import print_json, print_line, print_table
 from postconnector.model.address_space import AddressSpace, Specificity
@@ -15,13 +16,6 @@ from postconnector.postfix.native import agent_reason, next_hop
 from postconnector.postfix.service_names import service_names
 from postconnector.selection.explanation import Explanation, explain
 from postconnector.selection.routing_table import NonDelivery, Outcome, RoutingTable, Selected
-
-HELP = "say which connector each recipient takes, and why"
-DESCRIPTION = """
-Decides for each recipient by the connectors file, exactly as the compiled tables and the
-policy service do. Asks no Postfix: mail for domains that the host delivers for itself
-(mydestination, virtual domains) takes no connector, and for its relay domains none by *
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,3 +178,35 @@ def _print_explanation(
             ],
         )
     print_line()
+
+
+COMMAND = Command(
+    name="route",
+    summary="say which connector each recipient takes, and why",
+    description="""
+Decides for each recipient by the connectors file, as the compiled tables and the policy
+service do: connectors whose MaxMessageSize is below the message drop out; of those that are
+enabled and match, the most precise address space wins, then the lowest cost, then the name.
+
+Asks no Postfix: mail for domains that the host delivers for itself (mydestination, virtual
+domains) takes no connector, and mail for its relay domains none by the address space *.
+""",
+    details="""
+examples:
+  postconnector route bob@fabrikam.com ann@contoso.com
+  postconnector route bob@fabrikam.com --size 12MB --explain
+  postconnector route bob@fabrikam.com --json | jq -r '.[].connector'
+
+With --json each answer is an object with recipient, outcome (connector, ndr or unreachable),
+connector, code, delivery_type and next_hop_domain (Exchange's words), path (native or agent),
+service, next_hop and lookup (Postfix' words), reason, and changes_above: the largest size in
+bytes for which this is the answer. With --explain also connectors: each with its reason.
+
+exit status:
+  0   every recipient has its answer, whatever it is
+  64  a size is none
+  78  the file has errors, or is not there
+""",
+    add_arguments=add_arguments,
+    run=run,
+)

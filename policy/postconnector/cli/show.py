@@ -3,22 +3,12 @@
 import argparse
 import os
 
+from postconnector.cli.command import Command
 from postconnector.cli.connectors import read_file, valid_organization
 from postconnector.cli.failure import configuration_error
 from postconnector.cli.output import print_json, print_line, print_list, print_table
 from postconnector.model.exchange_form import exchange_form
 from postconnector.model.property_names import nearest
-
-LIST_HELP = "list the connectors in a table"
-LIST_DESCRIPTION = """
-Prints a line for each connector: its name, address spaces, where its mail goes, its limit,
-and whether it is enabled.
-"""
-SHOW_HELP = "show all properties of connectors"
-SHOW_DESCRIPTION = """
-Prints all properties of the named connectors, or of all, by Exchange's names, as
-Get-SendConnector | Format-List does. Names are compared without regard to case.
-"""
 
 
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,3 +75,43 @@ def run_show(arguments: argparse.Namespace) -> int:
             print_line()
         print_list(properties)
     return os.EX_OK
+
+
+LIST = Command(
+    name="list",
+    summary="list the connectors in a table",
+    description="""
+Prints a line for each connector: its name, address spaces, where its mail goes, its limit,
+and whether it is enabled.
+""",
+    details="""
+examples:
+  postconnector list
+  postconnector list --json | jq -r '.[] | select(.Enabled | not) | .Identity'
+
+exit status:
+  0   done
+  78  the file has errors, or is not there
+""",
+    add_arguments=add_list_arguments,
+    run=run_list,
+)
+SHOW = Command(
+    name="show",
+    summary="show all properties of connectors",
+    description="""
+Prints all properties of the named connectors, or of all, by Exchange's names, as
+Get-SendConnector | Format-List does. Names are compared without regard to case.
+""",
+    details="""
+examples:
+  postconnector show
+  postconnector show "Fabrikam, partner" --json
+
+exit status:
+  0   done
+  78  there is no such connector, or the file has errors or is not there
+""",
+    add_arguments=add_show_arguments,
+    run=run_show,
+)
