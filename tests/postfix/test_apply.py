@@ -264,6 +264,36 @@ def test_plan_says_when_a_connector_names_a_domain_of_the_host(new_host: HostMak
     assert 'connector "Mistaken" names contoso.test' in result.stderr
 
 
+def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker) -> None:
+    listener = f"127.0.0.1:{free_port()}"
+    administrator = new_host(
+        {
+            "message_size_limit": "10240000",
+            "content_filter": "smtp:[127.0.0.1]:10025",
+            "sender_dependent_default_transport_maps": "inline:{ a@b.test=smtp: }",
+            "smtp_tls_CAfile": "",
+        },
+        master_cf=f"{listener} inet n - y - - smtpd\n"
+        "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject\n",
+        policy_service=False,
+    )
+    administrator.write_connectors(
+        GOOD + 'require_tls = true\ntls_auth_level = "DomainValidation"\n'
+    )
+    result = administrator.run("plan")
+    warnings = [line for line in result.stderr.splitlines() if "warning:" in line]
+    for part in (
+        "message_size_limit = 10240000: Postfix refuses larger messages before a connector is"
+        ' asked, whatever MaxMessageSize of "Internet" says',
+        "content_filter: a message that its size moves to another connector",
+        'sender_dependent_default_transport_maps of main.cf wins over connector "Internet"',
+        f"master.cf gives {listener}/inet restrictions of its own",
+        'connector "Internet" verifies certificates, but main.cf has neither smtp_tls_CAfile',
+    ):
+        assert sum(part in warning for warning in warnings) == 1, (part, warnings)
+    assert len(warnings) == 5
+
+
 def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: ExitStack) -> None:
     port = free_port()
     first = receiver(root, enter, "first", "fabrikam.test", port=port)

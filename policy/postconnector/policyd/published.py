@@ -52,7 +52,7 @@ class PublishedOrganization:
             return self._keep("; ".join(str(problem) for problem in file.problems))
         self._read_once = True
         self.organization = file.organization
-        log.info("%s: %d connectors in force", self._path, len(file.organization.connectors))
+        log.info("%s: connectors in force: %d", self._path, len(file.organization.connectors))
         return True
 
     def _keep(self, why: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from postconnector.model.address_space import Specificity
 from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
+from postconnector.model.size import MaxMessageSize
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service, Table
 from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
 from postconnector.postfix.native import (
@@ -192,8 +193,26 @@ def _warnings(
             "main.cf has a content_filter: a message that its size moves to another connector"
             " (FILTER) passes it by"
         )
+    yield from _size_warnings(native, facts)
     for connector in native:
         yield from _connector_warnings(connector, facts)
+
+
+def _size_warnings(native: list[SendConnector], facts: PostfixFacts) -> Iterator[str]:
+    """message_size_limit is for the whole host; 0 is none, and an expression is left alone."""
+    text = facts.parameter("message_size_limit")
+    limit = int(text) if text.isdecimal() else 0
+    larger = [c.name for c in native if limit and not _within(c.max_message_size, limit)]
+    if larger:
+        more = f" and {len(larger) - 1} more" if len(larger) > 1 else ""
+        yield (
+            f"main.cf has message_size_limit = {limit}: Postfix refuses larger messages before a"
+            f' connector is asked, whatever MaxMessageSize of "{larger[0]}"{more} says'
+        )
+
+
+def _within(size: MaxMessageSize, limit: int) -> bool:
+    return size.limit is not None and size.limit <= limit
 
 
 def _default_route_warnings(connector: SendConnector, facts: PostfixFacts) -> Iterator[str]:

@@ -20,6 +20,7 @@ READ_PARAMETERS = (
     "sender_dependent_relayhost_maps",
     "relay_transport",
     "content_filter",
+    "message_size_limit",
 )
 """Parameters of which the compiler wants the host's own value, as main.cf has it."""
 
