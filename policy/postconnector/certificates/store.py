@@ -78,15 +78,11 @@ def read_store(directory: Path) -> CertificateStore:
     problems: list[str] = []
     keys: dict[bytes, bytes] = {}
     certificates: list[_Read] = []
-    if directory.is_dir():
-        files = sorted(p for p in directory.iterdir() if p.suffix.lower() in _SUFFIXES)
-        if len(files) > _MOST_FILES:
-            problems.append(f"{directory}: only the first {_MOST_FILES} files were read")
-        for path in files[:_MOST_FILES]:
-            try:
-                _read_pem(path, keys, certificates)
-            except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-                problems.append(f"{path}: {error}")
+    for path in _pem_files(directory, problems):
+        try:
+            _read_pem(path, keys, certificates)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+            problems.append(f"{path}: {error}")
     everything = [read.certificate for read in certificates]
     own = [
         _own(read.file, read.certificate, keys[read.public_key], everything)
@@ -94,6 +90,19 @@ def read_store(directory: Path) -> CertificateStore:
         if read.public_key in keys
     ]
     return CertificateStore(directory, tuple(own), tuple(problems))
+
+
+def _pem_files(directory: Path, problems: list[str]) -> list[Path]:
+    try:
+        files = sorted(p for p in directory.iterdir() if p.suffix.lower() in _SUFFIXES)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.append(f"{directory}: {error.strerror}")
+        return []
+    if len(files) > _MOST_FILES:
+        problems.append(f"{directory}: only the first {_MOST_FILES} files were read")
+    return files[:_MOST_FILES]
 
 
 def windows_name(name: x509.Name) -> X500Name:

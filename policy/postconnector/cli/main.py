@@ -5,6 +5,7 @@ Exit status: sysexits, as Postfix' own commands: 0 done, 64 usage, 69 something 
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run postconnector with a command line; return the exit status."""
+    _print_any_text()
     arguments = _parser().parse_args(command_line)
     arguments.file_given = hasattr(arguments, "file")
     if not arguments.file_given:
@@ -70,7 +72,17 @@ def main(command_line: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return os.EX_IOERR
+    except OSError as error:
+        print_error(f"fatal: {error.filename or 'system'}: {error.strerror or error}")
+        return os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_IOERR
     return status
+
+
+def _print_any_text() -> None:
+    """A name that the terminal's character set does not have is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:
