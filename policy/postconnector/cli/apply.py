@@ -12,8 +12,8 @@ from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.plan import file_changes, read_live
 from postconnector.postfix.publish import (
     CheckFailedError,
-    LockedError,
     Publication,
+    TryAgainError,
     is_unfinished,
     publish,
 )
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise configuration_error(
             f"Postfix refuses the result, nothing changed:\n{error}"
         ) from None
-    except LockedError as error:
+    except TryAgainError as error:
         raise CommandFailedError(os.EX_TEMPFAIL, str(error)) from None
     except OSError as error:
         raise CommandFailedError(os.EX_IOERR, f"nothing changed: {error}") from None

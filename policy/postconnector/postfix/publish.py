@@ -39,8 +39,8 @@ class CheckFailedError(Exception):
     """Postfix complains about the staged configuration; nothing was changed."""
 
 
-class LockedError(Exception):
-    """Another apply is at work."""
+class TryAgainError(Exception):
+    """Another apply is at work, or somebody changed main.cf or master.cf since we read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,13 @@ class Publication:
 def publish(publication: Publication, say: Say) -> int:
     """Publish; return the number of the new generation.
 
-    Raises CheckFailedError, LockedError, PostfixError or OSError; the host is then as before.
+    Raises CheckFailedError, TryAgainError, PostfixError or OSError; the host is then as before.
     """
     facts = publication.facts
     _make_directory(facts.own_directory, 0o755)
     with _lock(facts.own_directory):
+        if publication.host.read_files() != publication.current:
+            raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
         check_staged(publication)
         say("Postfix has checked main.cf and master.cf")
         generation = _build_generation(publication)
@@ -257,7 +259,7 @@ def _lock(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError("another postconnector apply is at work; try again later") from None
+            raise TryAgainError("another postconnector apply is at work; try again later") from None
         yield
 
 
