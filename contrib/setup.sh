@@ -25,13 +25,19 @@ if ! python_is_complete; then
 fi
 
 missing=
-for package in $packages; do
-    state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-    [ "$state" = 'install ok installed' ] || missing="$missing $package"
-done
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+    for package in $packages; do
+        state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+        [ "$state" = 'install ok installed' ] || missing="$missing $package"
+    done
+else
+    for command in postfix saslpasswd2 nsd gcc; do
+        command -v "$command" >/dev/null ||
+            fail "this is not Debian, and $command is missing; install the equivalents of: $packages"
+    done
+fi
 
 if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null || fail "this is not Debian; install by hand the equivalents of:$missing"
     [ "$(id -u)" = 0 ] || fail "not root, so can't install; as root: apt-get install$missing"
     echo "setup: installing Debian packages:$missing"
     # The installed Postfix and nsd are only run privately: neither configured nor started here.
