@@ -2,6 +2,7 @@
 postconnector's real commands.
 """
 
+import os
 import smtplib
 import subprocess
 import sys
@@ -44,8 +45,11 @@ class Administrator:
         path.touch(mode=0o600)
         path.write_bytes(certificate.chain_file.read_bytes())
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a postconnector command on the host with the connectors file."""
+    def run(self, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a postconnector command on the host with the connectors file.
+
+        `path`: another PATH, to put something between postconnector and Postfix' commands.
+        """
         command = [
             *_POSTCONNECTOR,
             "-c",
@@ -54,7 +58,10 @@ class Administrator:
             str(self.host.config_directory),
             *arguments,
         ]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        environment = {**os.environ, "PATH": path} if path is not None else None
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=120, env=environment
+        )
 
     def publish(self, text: str) -> None:
         """Write the connectors file and apply it; AssertionError says why it was not."""

@@ -16,6 +16,7 @@ from tests.lab.loopback import free_address, free_port
 from tests.lab.peers import Peer, plain_receiver
 from tests.postfix.conftest import HostMaker
 
+FABRIKAM = '[[send_connector]]\nname = "Fabrikam"\naddress_spaces = ["fabrikam.test"]\n'
 GOOD = '[[send_connector]]\nname = "Internet"\naddress_spaces = ["*"]\n'
 
 
@@ -184,6 +185,41 @@ def test_two_at_once(new_host: HostMaker) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert administrator.run("apply").returncode == os.EX_TEMPFAIL
     assert administrator.run("apply").returncode == 0
+
+
+def test_what_fails_after_the_swap_is_put_back(new_host: HostMaker) -> None:
+    """The live tables can't be asked (a postmap -q that fails): nothing of it stays."""
+    administrator = new_host()
+    administrator.publish(GOOD)
+    before = state(administrator)
+    administrator.write_connectors(GOOD + FABRIKAM)
+    live = administrator.host.config_directory / "postconnector" / "live"
+    assert live.readlink().name == "000001"
+    postmap = administrator.folder / "postmap"
+    postmap.write_text(
+        '#!/bin/sh\ncase "$*" in *-q*) exit 75;; esac\nexec /usr/sbin/postmap "$@"\n'
+    )
+    postmap.chmod(0o755)
+    result = administrator.run("apply", path=f"{administrator.folder}:{os.environ['PATH']}")
+    assert result.returncode != 0, result.stdout
+    assert state(administrator) == before
+    assert live.readlink().name == "000001"
+    assert "pc-fabrikam" not in administrator.host.postconf("-M")
+
+
+def test_symbolic_links_stay(new_host: HostMaker) -> None:
+    """main.cf may be kept elsewhere; its owner and rights are kept too."""
+    administrator = new_host()
+    main_cf = administrator.host.config_directory / "main.cf"
+    kept = administrator.folder / "main.cf"
+    main_cf.rename(kept)
+    kept.chmod(0o640)
+    main_cf.symlink_to(kept)
+    administrator.publish(GOOD)
+    assert main_cf.is_symlink()
+    assert "default_transport = pc-internet" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o640
+    assert sorted(p.name for p in administrator.folder.iterdir() if p.name[0] == ".") == []
 
 
 def test_a_host_whose_postfix_refuses_the_result_stays(new_host: HostMaker) -> None:

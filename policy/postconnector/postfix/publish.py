@@ -21,14 +21,13 @@ from postconnector.postfix.host import (
     ConfigurationFiles,
     PostfixError,
     PostfixHost,
-    read_text,
     run_postfix_command,
     scratch_configuration,
     settle,
     warnings_of,
-    write_text,
 )
 from postconnector.postfix.rendered import GenerationFile, Rendered
+from postconnector.postfix.replaced_file import ReplacedFile, sync
 
 Say = Callable[[str], None]
 _KEPT_GENERATIONS = 10
@@ -68,26 +67,30 @@ def publish(publication: Publication, say: Say) -> int:
         say("Postfix has checked main.cf and master.cf")
         generation = _build_generation(publication)
         say(f"built generation {generation.name} and its tables")
-        previous = _live_target(facts)
+        swap = _Swap(publication, generation)
         _unfinished_mark(facts).touch()
         try:
-            _swap(publication, generation)
-            if publication.host.is_running():
-                publication.host.reload()
-                _wait_for_services(publication)
-                say("Postfix has reloaded")
-            else:
-                say("Postfix is not running; it takes the connectors when it starts")
+            swap.do()
+            _have_postfix_take_it(publication, say)
             _verify(publication)
         except BaseException:
-            _put_back(publication, previous)
-            shutil.rmtree(generation, ignore_errors=True)
+            swap.undo()
             _unfinished_mark(facts).unlink()
             raise
+        swap.keep()
         _unfinished_mark(facts).unlink()
         say("every address space is answered by its connector")
         _forget_old_generations(facts)
         return int(generation.name)
+
+
+def _have_postfix_take_it(publication: Publication, say: Say) -> None:
+    if not publication.host.is_running():
+        say("Postfix is not running; it takes the connectors when it starts")
+        return
+    publication.host.reload()
+    _wait_for_services(publication)
+    say("Postfix has reloaded")
 
 
 def is_unfinished(facts: PostfixFacts) -> bool:
@@ -137,13 +140,13 @@ def _build_generation(publication: Publication) -> Path:
             if file.is_table:
                 _build_table(publication.facts, building / name)
         for path in building.rglob("*"):
-            _sync(path)
+            sync(path)
         generation = generations / f"{last + 1:06d}"
         building.rename(generation)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    _sync(generations)
+    sync(generations)
     return generation
 
 
@@ -171,29 +174,44 @@ def _build_table(facts: PostfixFacts, source: Path) -> None:
     run_postfix_command("postmap", "-c", str(facts.config_directory), table)
 
 
-def _swap(publication: Publication, generation: Path) -> None:
-    """Put the new files in place, master.cf first.
+class _Swap:
+    """The three renames that make a generation live, and their undoing.
 
-    Between the steps a new route may name a service that master(8) does not run yet: its mail
-    waits. Never the other way round, where mail would go by a connector it should not take.
+    master.cf comes first. Between the steps a new route may name a service that master(8) does
+    not run yet: its mail waits. Never the other way round, where mail would go by a connector it
+    should not take.
     """
-    facts, wanted = publication.facts, publication.rendered.configuration
-    _replace_text(facts.config_directory / "master.cf", wanted.master_cf)
-    _point_live_to(facts, generation)
-    _replace_text(facts.config_directory / "main.cf", wanted.main_cf)
-    _sync(facts.config_directory)
 
+    def __init__(self, publication: Publication, generation: Path) -> None:
+        self._facts = publication.facts
+        self._host = publication.host
+        self._wanted = publication.rendered.configuration
+        self._generation = generation
+        self._previous = _live_target(self._facts)
+        self._master_cf = ReplacedFile(self._facts.config_directory / "master.cf")
+        self._main_cf = ReplacedFile(self._facts.config_directory / "main.cf")
 
-def _put_back(publication: Publication, previous: Path | None) -> None:
-    facts, current = publication.facts, publication.current
-    _replace_text(facts.config_directory / "main.cf", current.main_cf)
-    _replace_text(facts.config_directory / "master.cf", current.master_cf)
-    if previous is None:
-        facts.live_directory.unlink(missing_ok=True)
-    else:
-        _point_live_to(facts, previous)
-    if publication.host.is_running():
-        publication.host.reload()
+    def do(self) -> None:
+        self._master_cf.stage(self._wanted.master_cf)
+        self._main_cf.stage(self._wanted.main_cf)
+        self._master_cf.swap()
+        _point_live_to(self._facts, self._generation)
+        self._main_cf.swap()
+
+    def undo(self) -> None:
+        self._main_cf.put_back()
+        self._master_cf.put_back()
+        if self._previous is None:
+            self._facts.live_directory.unlink(missing_ok=True)
+        else:
+            _point_live_to(self._facts, self._previous)
+        if self._host.is_running():
+            self._host.reload()
+        shutil.rmtree(self._generation, ignore_errors=True)
+
+    def keep(self) -> None:
+        self._master_cf.forget()
+        self._main_cf.forget()
 
 
 def _point_live_to(facts: PostfixFacts, generation: Path) -> None:
@@ -201,27 +219,13 @@ def _point_live_to(facts: PostfixFacts, generation: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(generation.relative_to(facts.own_directory))
     link.rename(facts.live_directory)
-    _sync(facts.own_directory)
+    sync(facts.own_directory)
 
 
 def _live_target(facts: PostfixFacts) -> Path | None:
     if not facts.live_directory.is_symlink():
         return None
     return facts.own_directory / facts.live_directory.readlink()
-
-
-def _replace_text(path: Path, text: str) -> None:
-    """Replace a configuration file by rename, keeping its owner and access rights."""
-    if read_text(path) == text:
-        return
-    status = path.stat()
-    new = path.with_name(f".{path.name}.postconnector")
-    new.unlink(missing_ok=True)
-    write_text(new, text)
-    os.chown(new, status.st_uid, status.st_gid)
-    new.chmod(status.st_mode & 0o7777)
-    _sync(new)
-    new.rename(path)
 
 
 def _wait_for_services(publication: Publication) -> None:
@@ -261,11 +265,3 @@ def _lock(directory: Path) -> Iterator[None]:
         except BlockingIOError:
             raise TryAgainError("another postconnector apply is at work; try again later") from None
         yield
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
