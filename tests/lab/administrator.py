@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.certificates import IssuedCertificate
-from tests.lab.child import start_child, stop_child
+from tests.lab.child import Child, start_child, stop_child
 from tests.lab.loopback import wait_until
 from tests.lab.postfix_instance import PostfixInstance
 
@@ -70,7 +70,7 @@ class Administrator:
         assert result.returncode == 0, result.stdout + result.stderr
 
     @contextmanager
-    def policy_service(self) -> Iterator[subprocess.Popen[bytes]]:
+    def policy_service(self) -> Iterator[Child]:
         """Run the policy service as systemd would, from when it listens until the end."""
         folder = self.host.queue_directory / "postconnector"
         folder.mkdir(mode=0o755, exist_ok=True)

@@ -1,16 +1,22 @@
-"""Servers as child processes that do not outlive us, however we end."""
+"""Servers as child processes that do not outlive us, however we end.
 
-import ctypes
+Beside each server stands a guard: a shell at the other end of a pipe that we alone hold open.
+When the pipe closes, because we were killed, the guard ends the server's process group.
+PR_SET_PDEATHSIG would not do: the kernel forgets it when a process changes its effective user,
+which master(8) does as it starts.
+"""
+
+import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+_GUARD = 'read -r group && { read -r _; kill -s TERM -- "-$group"; }'
 
 
 class Server(ABC):
@@ -41,32 +47,54 @@ class Server(ABC):
         self.stop()
 
 
-def start_child(command: Sequence[str], output: Path) -> subprocess.Popen[bytes]:
-    """Start a server in the foreground; what it prints goes to a file.
+class Child(subprocess.Popen[bytes]):
+    """A server in the foreground, leader of a process group; what it prints goes to a file."""
 
-    It gets SIGTERM when this process dies.
-    """
-    with output.open("ab") as file:
-        return subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
+    def __init__(self, command: Sequence[str], output: Path) -> None:
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
         )
+        assert self._guard.stdin is not None
+        pipe = self._guard.stdin.fileno()
+        try:
+            with output.open("ab") as file:
+                super().__init__(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    start_new_session=True,
+                    # The child tells the guard itself, so that there is no moment without one.
+                    preexec_fn=lambda: os.write(pipe, b"%d\n" % os.getpid()),
+                )
+        except BaseException:
+            self.dismiss_guard()
+            raise
+
+    def dismiss_guard(self) -> None:
+        """End the guard of a server that has ended."""
+        with self._guard:
+            self._guard.kill()
 
 
-def stop_child(child: subprocess.Popen[bytes], timeout: float = 15.0) -> None:
-    """Ask a server to end, and end it if it does not."""
+def start_child(command: Sequence[str], output: Path) -> Child:
+    """Start a server that gets SIGTERM when this process dies."""
+    return Child(command, output)
+
+
+def stop_child(child: Child, timeout: float = 15.0) -> None:
+    """Ask a server to end, and end it with all its processes if it does not."""
     if child.poll() is None:
         child.terminate()
     try:
         child.wait(timeout)
     except subprocess.TimeoutExpired:
-        child.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait(timeout)
-
-
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    finally:
+        child.dismiss_guard()

@@ -1,6 +1,5 @@
 """A real authoritative DNS server (nsd) on a loopback address of its own."""
 
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,8 +7,8 @@ import dns.exception
 import dns.message
 import dns.query
 
-from tests.lab.child import Server, start_child, stop_child
-from tests.lab.loopback import free_address, wait_until
+from tests.lab.child import Child, Server, start_child, stop_child
+from tests.lab.loopback import free_address, wait_for_port, wait_until
 
 _PORT = 53
 
@@ -35,7 +34,7 @@ class NsdServer(Server):
     def __init__(self, root: Path, zones: Mapping[str, str]) -> None:
         self._directory = root / "nsd"
         self._zones = dict(zones)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
         self.address = free_address(_PORT)
 
     def start(self) -> None:
@@ -44,6 +43,8 @@ class NsdServer(Server):
         self._process = start_child(
             ["nsd", "-d", "-c", str(self._directory / "nsd.conf")], self._directory / "console"
         )
+        # A question to a port where nobody listens would only be asked again after a time-out.
+        wait_for_port(self.address, _PORT)
         wait_until(self._answers, "the DNS server")
 
     def stop(self) -> None:
@@ -63,6 +64,7 @@ class NsdServer(Server):
             f'  zonesdir: "{self._directory}"',
             f'  pidfile: "{self._directory}/nsd.pid"',
             f'  xfrdfile: "{self._directory}/xfrd.state"',
+            f'  xfrdir: "{self._directory}"',
             f'  zonelistfile: "{self._directory}/zone.list"',
             "  server-count: 1",
             "remote-control:",

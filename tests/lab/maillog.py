@@ -12,6 +12,7 @@ _DELIVERY = re.compile(
     r"(?P<id>[0-9A-Za-z]+): to=<(?P<to>[^>]*)>,.*? relay=(?P<relay>[^,]+),.*?"
     r" dsn=(?P<dsn>[\d.]+), status=(?P<status>\w+) \((?P<text>.*)\)$"
 )
+_TLS_PEER = re.compile(r"TLS connection established to (?P<peer>\S+\[[^\]]+\]:\d+): ")
 _MESSAGE_ID = re.compile(r"(?P<id>[0-9A-Za-z]+): message-id=(?P<message_id><.*>)$")
 
 
@@ -98,8 +99,8 @@ class LogReader:
     def tls_line(self, delivery: Delivery) -> str | None:
         """The "… TLS connection established to …" line of a delivery, if it had TLS.
 
-        That is the last one that the same process logged for the same relay before; a relay
-        without a port, as deferred deliveries have, is that of any peer.
+        That is the last one for the same relay that the same process logged while it had the
+        same message. Failed deliveries name the relay without its port.
         """
         found: str | None = None
         for line in self.lines():
@@ -107,8 +108,11 @@ class LogReader:
                 break
             if line.pid != delivery.line.pid:
                 continue
-            if " status=" in line.text:
+            if (other := _DELIVERY.match(line.text)) and other["id"] != delivery.queue_id:
                 found = None
-            if "TLS connection established to" in line.text:
+            if (tls := _TLS_PEER.search(line.text)) and delivery.relay in (
+                tls["peer"],
+                tls["peer"].rpartition(":")[0],
+            ):
                 found = line.text
         return found

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab.child import Server, start_child, stop_child
+from tests.lab.child import Child, Server, start_child, stop_child
 from tests.lab.loopback import wait_for_port, wait_until
 from tests.lab.maillog import LogReader
 
@@ -92,7 +92,7 @@ class PostfixInstance(Server):
         self._files = dict(files or {})
         self._main_cf = {**self._own_main_cf(), **(main_cf or {})}
         self._master_cf = master_cf
-        self._master: subprocess.Popen[bytes] | None = None
+        self._master: Child | None = None
 
     def start(self) -> None:
         """Start master(8) and wait until it takes mail; the first time, make its folders.
@@ -141,6 +141,14 @@ class PostfixInstance(Server):
         result = _run(["postqueue", "-c", str(self.config_directory), "-j"])
         return [json.loads(line) for line in result.stdout.splitlines()]
 
+    def wait_idle(self) -> None:
+        """Wait until every message in the queue has gone or waits for another attempt."""
+        resting = {"deferred", "hold"}
+        wait_until(
+            lambda: all(m["queue_name"] in resting for m in self.queue()) or None,
+            f"{self.name}'s queue to come to rest",
+        )
+
     def mail(self) -> list[bytes]:
         """The messages in the Maildir."""
         return [path.read_bytes() for path in sorted(self._maildir.glob("new/*"))]
@@ -173,6 +181,8 @@ class PostfixInstance(Server):
             "biff": "no",
             "smtp_host_lookup": "dns",
             "smtp_address_preference": "ipv4",
+            # Its default is virtual_mailbox_maps, which here has every domain.
+            "virtual_mailbox_domains": "",
             "virtual_mailbox_base": str(self.directory / "mail"),
             "virtual_mailbox_maps": "static:all/",
             "virtual_mailbox_limit": "0",
