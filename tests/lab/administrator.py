@@ -74,14 +74,16 @@ class Administrator:
         """Run the policy service as systemd would, from when it listens until the end."""
         folder = self.host.queue_directory / "postconnector"
         folder.mkdir(mode=0o755, exist_ok=True)
-        socket = folder / "policy"
-        socket.unlink(missing_ok=True)
+        said_before = self.policy_log.stat().st_size if self.policy_log.exists() else 0
         daemon = start_child(
             [*_POSTCONNECTOR, "policy", "--config-directory", str(self.host.config_directory)],
             self.policy_log,
         )
         try:
-            wait_until(lambda: socket.exists() or None, "the policy service's socket")
+            wait_until(
+                lambda: b"listening on" in self.policy_log.read_bytes()[said_before:] or None,
+                "the policy service",
+            )
             yield daemon
         finally:
             stop_child(daemon)

@@ -14,11 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from postconnector.model.address_space import AddressSpace
+from postconnector.model.imcea import comparable, encapsulated
 from postconnector.model.organization import Organization
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import (
     UnquotableError,
@@ -344,7 +347,8 @@ def compiled(connector: dict[str, object], password: str = "secret") -> Compiled
     if organization is None:
         return None
     name = organization.connectors[0].name
-    return compile_organization(organization, FACTS, OwnNames(), {name: password}, {name: b"PEM"})
+    local = LocalRouting(organization, None)
+    return compile_organization(local, FACTS, OwnNames(), {name: password}, {name: b"PEM"})
 
 
 def as_postfix_reads_it(folder: Path, result: Compiled) -> dict[str, list[str]]:
@@ -369,6 +373,30 @@ def as_postfix_reads_it(folder: Path, result: Compiled) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.parametrize("text", ["x/y", "a.b*c+d", "$1 /i", "+1 (425) 555", "][^", *HOSTILE])
+def test_an_address_of_another_type_is_never_a_pattern(folder: Path, text: str) -> None:
+    domain = {"domain_name": "contoso.test", "default": True}
+    reading = read_document(
+        {
+            "organization": {"accepted_domains": [domain]},
+            "send_connector": [{**FULL, "address_spaces": [f"FAX:{text};1"]}],
+        }
+    )
+    if reading.organization is None:
+        return
+    local = LocalRouting(reading.organization, None)
+    result = compile_organization(local, FACTS, OwnNames(), {"Partner": "x"}, {"Partner": b"PEM"})
+    [table] = [table for table in result.tables if table.patterns]
+    source = folder / "foreign"
+    write_settled(source, "".join(table_entry(key, value) for key, value in table.entries))
+    meant = f"imceaFAX-{encapsulated(comparable(text.strip()))}@Contoso.test"
+    for key, wanted in ((meant, table.entries[0][1]), ("IMCEAFAX-other@contoso.test", None)):
+        command = ["postmap", "-c", str(folder), "-q", key, f"regexp:{source}"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert found.stderr == ""
+        assert found.stdout.rstrip("\n") == (wanted or "")
+
+
 @functools.cache
 def harmless(folder: Path) -> dict[str, list[str]]:
     result = compiled(FULL)
@@ -385,6 +413,8 @@ def check_connector(folder: Path, path: tuple[str | int, ...], text: str) -> Non
         found = as_postfix_reads_it(folder, result)
     except UnquotableError:
         pytest.fail("a file that passes check can be published")
+    if path[0] == "address_spaces" and not AddressSpace.parse(text).is_smtp:
+        expected = {**expected, "transport": ["2"]}  # another type stands in no transport table
     assert found == expected
 
 

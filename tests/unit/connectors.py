@@ -1,11 +1,13 @@
 """Connectors for the tests: single ones by their properties, and random organizations."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
 
+from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
+from postconnector.selection.routing_table import RoutingTable
 
 KB = 1024
 
@@ -34,6 +36,11 @@ SIZES = (None, 0, 1, KB - 1, KB, KB + 1, 2 * KB, 2 * KB + 1, 3 * KB, 3 * KB + 1,
 def connector(name: str = "Test", /, **properties: object) -> SendConnector:
     """A connector by its properties in TOML's spelling; for the address space * by default."""
     return SendConnector.model_validate({"name": name, "address_spaces": ["*"], **properties})
+
+
+def routing_table(connectors: Iterable[SendConnector]) -> RoutingTable:
+    """Connectors without an organization around them, ready to decide."""
+    return RoutingTable(Organization.of(connectors))
 
 
 ADDRESS_SPACES = tuple(

@@ -27,6 +27,10 @@ ALL, WILDCARD, EXACT = Specificity.ALL, Specificity.WILDCARD, Specificity.EXACT
         ("3com.com", "SMTP:3com.com;1", EXACT, "3com.com"),
         ("xn--bcher-kva.example", "SMTP:xn--bcher-kva.example;1", EXACT, "xn--bcher-kva.example"),
         ("bücher.example", "SMTP:xn--bcher-kva.example;1", EXACT, "xn--bcher-kva.example"),
+        ("--", "SMTP:--;1", Specificity.ACCEPTED_DOMAINS, ""),
+        ("FAX:*", "FAX:*;1", ALL, ""),
+        ("fax:+1 425 555;7", "fax:+1 425 555;7", EXACT, "+1 425 555"),
+        ("X400:*;3", "X400:*;3", ALL, ""),
         ("*.Bücher.example", "SMTP:*.xn--bcher-kva.example;1", WILDCARD, "xn--bcher-kva.example"),
     ],
 )
@@ -80,9 +84,13 @@ def test_what_is_shown_is_read_back(text: str) -> None:
         ("1.2.3.4", "the last label is a number"),
         ("[192.0.2.1]", "address literal"),
         ("☃\u200d.example", "no internationalised domain name"),
-        ("--", "only for Edge servers"),
-        ("X400:c=US;a=Fabrikam;P=Contoso;5", "type X400 are not carried out"),
-        ("FAX:*", "type FAX are not carried out"),
+        ("X400:anything;1", "an X.400 address is attributes"),
+        ("X400:c=US;a=Fabrikam", "must state the cost"),
+        ("X400:c=US;a=Fabrikam;p=5", "must state the cost"),
+        ("X400:;1", "the address is empty; write X400:*"),
+        ("X400:a= ;1", "names no X.400 attribute"),
+        ("FAX:", "the address is empty; write FAX:*"),
+        ("FAX:+1;425", "whole number from 1 to 100"),
         ("Local:SMTP:contoso.com;1", "the prefix Local: of Exchange 2007"),
     ],
 )
@@ -90,3 +98,9 @@ def test_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError) as refusal:
         AddressSpace.parse(text)
     assert message in str(refusal.value)
+
+
+def test_x400_attributes_are_compared_without_case_and_blanks() -> None:
+    space = AddressSpace.parse("x400:C=US;ADMD= ;P= Contoso ;OU=Sales;5")
+    assert str(space) == "X400:C=US;ADMD= ;P= Contoso ;OU=Sales;5"
+    assert space.attributes == {("c", "us"), ("p", "contoso"), ("ou1", "sales")}

@@ -85,19 +85,19 @@ def test_check_prints_a_line_for_each_problem(
 
     assert main(["check", "-c", str(path)]) == os.EX_CONFIG
     output = capsys.readouterr()
-    assert output.err.splitlines() == [as_text(problem) for problem in problems]
+    assert output.err.splitlines() == [as_text(path, problem) for problem in problems]
     assert [p["line"] or 0 for p in problems] == sorted(p["line"] or 0 for p in problems)
     errors = sum(problem["severity"] == "error" for problem in problems)
     assert output.out.startswith(f"{path}: {errors} error")
     assert output.out.count("\n") == 1
 
 
-def as_text(problem: dict[str, Any]) -> str:
+def as_text(path: Path, problem: dict[str, Any]) -> str:
     """A problem in the form that compilers use and editors understand."""
     line = f":{problem['line']}" if problem["line"] is not None else ""
     place = f'send_connector "{problem["connector"]}"' if problem["connector"] else None
     parts = [
-        f"{problem['file']}{line}",
+        f"{path}{line}",
         problem["severity"],
         place,
         problem["property"],

@@ -18,10 +18,11 @@ from postconnector.postfix.compile import (
 )
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.service_names import service_names
-from postconnector.selection.routing_table import RoutingTable, Selected
-from tests.unit.connectors import RECIPIENT_DOMAINS, connector, organizations
+from postconnector.selection.outcome import Selected
+from tests.unit.connectors import RECIPIENT_DOMAINS, connector, organizations, routing_table
 
 FACTS = PostfixFacts(
     config_directory=Path("/etc/postfix"),
@@ -50,9 +51,8 @@ def compiled(
     certificates: Mapping[str, bytes] | None = None,
 ) -> Compiled:
     passwords = {c.name: f"password of {c.name}" for c in connectors if c.authenticates}
-    return compile_organization(
-        Organization(tuple(connectors)), host, own, passwords, certificates or {}
-    )
+    local = LocalRouting(Organization.of(connectors), None)
+    return compile_organization(local, host, own, passwords, certificates or {})
 
 
 def transport(result: Compiled) -> dict[str, str]:
@@ -92,7 +92,7 @@ def test_postfix_routes_small_messages_as_the_selection_does(
     result = compiled(connectors, own=OwnNames(frozenset(own)))
     table, default = transport(result), parameters(result).get("default_transport")
     names = service_names(c.name for c in connectors)
-    routing = RoutingTable(connectors)
+    routing = routing_table(connectors)
     assert "*" not in table
     for written in RECIPIENT_DOMAINS:
         domain = written.lower().removesuffix(".")  # as smtpd(8) and trivial-rewrite(8) make it
@@ -246,7 +246,8 @@ def test_routing_parameters(
 @pytest.mark.parametrize("theirs", ["", "permit_mynetworks, reject_unauth_destination"])
 def test_the_policy_service_is_asked_first(name: str, theirs: str) -> None:
     organization = Organization((), HostSettings(policy_service="inet:127.0.0.1:10040"))
-    result = compile_organization(organization, facts(**{name: theirs}), NO_NAMES, {}, {})
+    local = LocalRouting(organization, None)
+    result = compile_organization(local, facts(**{name: theirs}), NO_NAMES, {}, {})
     value = parameters(result)[name]
     assert value.startswith("check_policy_service { inet:127.0.0.1:10040, ")
     assert "{ default_action=451 4.3.5 " in value

@@ -46,7 +46,7 @@ def found(candidate: SendConnector) -> list[tuple[str, str]]:
             {"smart_hosts": ["relay.contoso.com"], "dns_routing_enabled": True},
             "smart_hosts",
             "error",
-            "can't be used while dns_routing_enabled is true",
+            "can't be used while DNSRoutingEnabled is true",
         ),
         ({"dns_routing_enabled": False}, "dns_routing_enabled", "error", "add smart_hosts"),
         (
@@ -59,19 +59,19 @@ def found(candidate: SendConnector) -> list[tuple[str, str]]:
             {**RELAY, "smart_host_auth_mechanism": "BasicAuth"},
             "smart_host_auth_mechanism",
             "error",
-            "BasicAuth needs authentication_credential",
+            "BasicAuth needs AuthenticationCredential",
         ),
         (
             {**RELAY, "smart_host_auth_mechanism": "BasicAuthRequireTLS"},
             "smart_host_auth_mechanism",
             "error",
-            "BasicAuthRequireTLS needs authentication_credential",
+            "BasicAuthRequireTLS needs AuthenticationCredential",
         ),
         (
             {**RELAY, "authentication_credential": CREDENTIAL},
             "authentication_credential",
             "warning",
-            "not used with smart_host_auth_mechanism None",
+            "not used with SmartHostAuthMechanism None",
         ),
         (
             {
@@ -81,9 +81,9 @@ def found(candidate: SendConnector) -> list[tuple[str, str]]:
             },
             "authentication_credential",
             "warning",
-            "not used with smart_host_auth_mechanism ExternalAuthoritative",
+            "not used with SmartHostAuthMechanism ExternalAuthoritative",
         ),
-        (LOGIN, "smart_host_auth_mechanism", "warning", "has no effect without smart hosts"),
+        (LOGIN, "smart_host_auth_mechanism", "warning", "has no effect without SmartHosts"),
         (
             {**RELAY, **LOGIN_OVER_TLS, "ignore_starttls": True},
             "ignore_starttls",
@@ -101,7 +101,7 @@ def found(candidate: SendConnector) -> list[tuple[str, str]]:
             {"require_tls": True, "ignore_starttls": True},
             "ignore_starttls",
             "error",
-            "must be false when require_tls is true",
+            "must be false when RequireTLS is true",
         ),
         (
             {"require_tls": True, "force_helo": True},
@@ -119,20 +119,20 @@ def found(candidate: SendConnector) -> list[tuple[str, str]]:
             {"tls_auth_level": "EncryptionOnly", "ignore_starttls": True},
             "tls_auth_level",
             "error",
-            "can't be given when require_tls is false",
+            "can't be given when RequireTLS is false",
         ),
         (
             {"require_tls": True, "tls_auth_level": "EncryptionOnly", **TO_CONTOSO},
             "tls_domain",
             "error",
-            'can only be set if tls_auth_level is "DomainValidation"',
+            "can only be set if TlsAuthLevel is set to DomainValidation",
         ),
-        (TO_CONTOSO, "tls_domain", "error", "can only be set if tls_auth_level"),
+        (TO_CONTOSO, "tls_domain", "error", "can only be set if TlsAuthLevel"),
         (
             {**RELAY, **VALIDATION},
             "tls_domain",
             "error",
-            "required when tls_auth_level is DomainValidation and mail goes to smart hosts",
+            "required when TlsAuthLevel is DomainValidation and DNSRoutingEnabled is false",
         ),
         ({"max_message_size": "0"}, "max_message_size", "warning", "no message takes this"),
         ({"port": 0}, "port", "warning", "mail will wait"),
@@ -229,4 +229,4 @@ def test_every_broken_rule_is_named(
 def test_a_property_that_is_wrong_by_itself_breaks_no_rule_besides(
     properties: dict[str, object], broken: str
 ) -> None:
-    assert rule_problems(connector(**properties), frozenset({broken})) == []
+    assert rule_problems(connector(**properties), broken=frozenset({broken})) == []

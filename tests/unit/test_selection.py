@@ -12,22 +12,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
-from postconnector.selection.explanation import explain
-from postconnector.selection.routing_table import (
-    NonDelivery,
-    Outcome,
-    RoutingTable,
-    Selected,
-    Unreachable,
+from postconnector.selection.explanation import Step, explain
+from postconnector.selection.message import Message
+from postconnector.selection.outcome import Accepted, NonDelivery, Outcome, Selected, Unreachable
+from postconnector.selection.routing_table import RoutingTable
+from tests.unit.connectors import (
+    KB,
+    RECIPIENT_DOMAINS,
+    SIZES,
+    connector,
+    organizations,
+    routing_table,
 )
-from tests.unit.connectors import KB, RECIPIENT_DOMAINS, SIZES, connector, organizations
 
 MB = 1024 * KB
 
 
 def select(connectors: Sequence[SendConnector], recipient: str, size: int | None = None) -> str:
-    return shown(RoutingTable(connectors).select(recipient, size))
+    return shown(routing_table(connectors).select(recipient, size))
 
 
 def shown(outcome: Outcome) -> str:
@@ -35,10 +39,12 @@ def shown(outcome: Outcome) -> str:
     match outcome:
         case Selected(candidate):
             return candidate.connector.name
-        case NonDelivery(_, code):
+        case NonDelivery(code):
             return code
         case Unreachable():
             return "unreachable"
+        case Accepted():
+            return "accepted_domain"
 
 
 def spaces(**address_spaces: str | list[str]) -> list[SendConnector]:
@@ -131,10 +137,10 @@ MEDIUM_ALL = connector("Also all", max_message_size="20 MB")
         ([SMALL_EXACT, connector("All", enabled=False)], 10 * MB + 1, "5.3.4"),
         # amb-005: too big for all connectors, but none matches.
         ([connector("Other", address_spaces=["fabrikam.com"])], 2**40, "unreachable"),
-        # amb-007: 0 takes nothing, and is as good as not there.
-        ([connector("Zero", max_message_size="0")], 0, "unreachable"),
-        ([connector("Zero", max_message_size="0")], 1, "unreachable"),
-        ([connector("Zero", max_message_size="0")], None, "unreachable"),
+        # amb-007: 0 takes nothing; a size that is not known is that of the smallest message.
+        ([connector("Zero", max_message_size="0")], 0, "5.3.4"),
+        ([connector("Zero", max_message_size="0")], 1, "5.3.4"),
+        ([connector("Zero", max_message_size="0")], None, "5.3.4"),
         ([connector("A zero", max_message_size="0"), LARGE_ALL], None, "All"),
         ([connector("Unlimited", max_message_size="unlimited")], 2**60, "Unlimited"),
         ([connector("Off", enabled=False)], None, "unreachable"),
@@ -148,17 +154,19 @@ def test_sizes(connectors: list[SendConnector], size: int | None, expected: str)
 
 def test_a_refusal_names_the_matching_connector_with_the_largest_limit() -> None:
     unrelated = connector("Unrelated", address_spaces=["a.b"], max_message_size="unlimited")
-    outcome = RoutingTable([SMALL_EXACT, MEDIUM_ALL, unrelated, LARGE_ALL]).select(
+    outcome = routing_table([SMALL_EXACT, MEDIUM_ALL, unrelated, LARGE_ALL]).select(
         "bob@contoso.com", 2**40
     )
     assert isinstance(outcome, NonDelivery)
+    assert outcome.largest is not None
     assert outcome.largest.connector is LARGE_ALL
 
 
 def test_of_equally_large_connectors_a_refusal_names_the_preferred() -> None:
     other = connector("Zoe", max_message_size="35 MB")
-    outcome = RoutingTable([other, LARGE_ALL]).select("bob@contoso.com", 2**40)
+    outcome = routing_table([other, LARGE_ALL]).select("bob@contoso.com", 2**40)
     assert isinstance(outcome, NonDelivery)
+    assert outcome.largest is not None
     assert outcome.largest.connector is LARGE_ALL
 
 
@@ -174,7 +182,7 @@ def test_of_equally_large_connectors_a_refusal_names_the_preferred() -> None:
     ],
 )
 def test_smallest_limit(connectors: list[SendConnector], smallest: int | None) -> None:
-    assert RoutingTable(connectors).smallest_limit == smallest
+    assert routing_table(connectors).smallest_limit == smallest
 
 
 # --- The second selector: the documentation's sentences, one after the other. ---
@@ -182,7 +190,7 @@ def test_smallest_limit(connectors: list[SendConnector], smallest: int | None) -
 
 def documented(connectors: Sequence[SendConnector], domain: str, size: int) -> str:
     domain = domain.lower().removesuffix(".")
-    usable = [c for c in connectors if c.enabled and c.max_message_size.limit != 0]
+    usable = [c for c in connectors if c.enabled]
     fitting = [
         c for c in usable if c.max_message_size.limit is None or c.max_message_size.limit >= size
     ]
@@ -222,10 +230,10 @@ def precision(address: str) -> tuple[int, int]:
 @settings(max_examples=200, deadline=None)
 @given(organizations())
 def test_as_documented(connectors: Sequence[SendConnector]) -> None:
-    table = RoutingTable(connectors)
+    table = routing_table(connectors)
     for domain, size in itertools.product(RECIPIENT_DOMAINS, SIZES):
         selected = shown(table.select(f"bob@{domain}", size))
-        assert selected == documented(connectors, domain, size or 0), (domain, size)
+        assert selected == documented(connectors, domain, size or 1), (domain, size)
 
 
 @settings(max_examples=100, deadline=None)
@@ -235,7 +243,7 @@ def test_the_order_in_the_file_does_not_count(
 ) -> None:
     shuffled = list(connectors)
     random.shuffle(shuffled)
-    one, other = RoutingTable(connectors), RoutingTable(shuffled)
+    one, other = routing_table(connectors), routing_table(shuffled)
     for domain, size in itertools.product(RECIPIENT_DOMAINS, SIZES):
         assert one.select(f"bob@{domain}", size) == other.select(f"bob@{domain}", size)
 
@@ -245,7 +253,7 @@ def test_the_order_in_the_file_does_not_count(
 def test_up_to_the_smallest_limit_size_changes_nothing(
     connectors: Sequence[SendConnector],
 ) -> None:
-    table = RoutingTable(connectors)
+    table = routing_table(connectors)
     size = 2**60 if table.smallest_limit is None else table.smallest_limit
     for domain in RECIPIENT_DOMAINS:
         assert table.select(f"bob@{domain}", size) == table.select(f"bob@{domain}")
@@ -257,9 +265,9 @@ def test_the_explanation_agrees_with_the_selection(
     connectors: Sequence[SendConnector], domain: str
 ) -> None:
     recipient = f"bob@{domain}"
-    table = RoutingTable(connectors)
+    table = routing_table(connectors)
     for size in SIZES:
-        explanation = explain(connectors, recipient, size)
+        explanation = explain(Organization.of(connectors), table, recipient, Message(size))
         assert explanation.outcome == table.select(recipient, size)
         assert [verdict.connector for verdict in explanation.verdicts] == list(connectors)
         now = shown(explanation.outcome)
@@ -276,41 +284,55 @@ def test_the_explanation_agrees_with_the_selection(
 
 
 @pytest.mark.parametrize(
-    ("loser", "size", "reason"),
+    ("loser", "size", "step", "reason"),
     [
-        (connector("Off", enabled=False), None, "not enabled"),
+        (connector("Off", enabled=False), None, Step.ENABLED, "not enabled"),
         (
             connector("Zero", max_message_size="0"),
             None,
+            Step.SIZE,
             "the message is larger than MaxMessageSize 0 B (0 bytes)",
         ),
         (
             connector("Small", address_spaces=["contoso.com"], max_message_size="1 MB"),
             2 * MB,
+            Step.SIZE,
             "the message is larger than MaxMessageSize 1 MB (1,048,576 bytes)",
         ),
-        (connector("Other", address_spaces=["fabrikam.com"]), None, "no address space matches"),
+        (
+            connector("Other", address_spaces=["fabrikam.com"]),
+            None,
+            Step.MATCH,
+            "no address space matches",
+        ),
         (
             connector("Far", address_spaces=["*.com;1", "a.b"]),
             None,
+            Step.SPECIFICITY,
             "SMTP:*.com;1 is less precise than SMTP:*.contoso.com;5",
         ),
         (
             connector("Dear", address_spaces=["*", "*.contoso.com;9", "*.contoso.com;7"]),
             None,
-            "SMTP:*.contoso.com;7 costs more than SMTP:*.contoso.com;5",
+            Step.COST,
+            "costs 7, not 5: SMTP:*.contoso.com;7 against SMTP:*.contoso.com;5",
         ),
         (
             connector("Zoe", address_spaces=["*.contoso.com;5"]),
             None,
+            Step.NAME,
             'its name comes after "Winner" in the alphabet',
         ),
     ],
 )
-def test_why_a_connector_dropped_out(loser: SendConnector, size: int | None, reason: str) -> None:
+def test_why_a_connector_dropped_out(
+    loser: SendConnector, size: int | None, step: Step, reason: str
+) -> None:
     winner = connector("Winner", address_spaces=["*.contoso.com;5"])
-    verdicts = explain([loser, winner], "bob@contoso.com", size).verdicts
-    assert [(v.selected, v.reason) for v in verdicts] == [
-        (False, reason),
-        (True, "selected by SMTP:*.contoso.com;5"),
+    organization = Organization.of([loser, winner])
+    table = RoutingTable(organization)
+    verdicts = explain(organization, table, "bob@contoso.com", Message(size)).verdicts
+    assert [(v.step, v.reason) for v in verdicts] == [
+        (step, reason),
+        (Step.SELECTED, "by SMTP:*.contoso.com;5"),
     ]

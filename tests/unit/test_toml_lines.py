@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from postconnector.model.problem import DocumentPath
 from postconnector.sources.connectors_file import parse_connectors
-from postconnector.sources.toml_lines import line_of, locate
+from postconnector.sources.line_numbers import line_of
+from postconnector.sources.toml_lines import locate
 
 C = "send_connector"
 

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _as_json(problem: Problem) -> dict[str, object]:
-    wanted = ("connector", "property", "severity", "message", "file", "line")
+    wanted = ("connector", "property", "severity", "message", "line")
     values = asdict(problem)
     return {name: values[name] for name in wanted}
 
@@ -57,7 +57,7 @@ examples:
   postconnector check -c new.toml --json | jq '.[] | select(.severity == "error")'
 
 With --json each problem is an object with connector, property, severity (error or warning),
-message, file and line; what does not apply is null.
+message and line; what does not apply is null.
 
 exit status:
   0   the file is right (there may be warnings)

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from postconnector import __version__
-from postconnector.cli import apply, check, plan, policy, route, show
+from postconnector.cli import (
+    apply,
+    check,
+    export,
+    import_,
+    new,
+    plan,
+    policy,
+    remove_connector,
+    route,
+    show,
+)
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_error, print_problems
 from postconnector.postfix.host import PostfixError
@@ -36,11 +47,18 @@ COMMANDS = (
     check.COMMAND,
     show.LIST,
     show.SHOW,
+    new.NEW,
+    new.SET,
+    remove_connector.COMMAND,
+    import_.COMMAND,
+    export.COMMAND,
     route.COMMAND,
     plan.COMMAND,
     apply.COMMAND,
     policy.COMMAND,
 )
+
+_WITH_VALUE = ("-c", "--config-directory")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,11 +71,8 @@ class _Parser(argparse.ArgumentParser):
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run postconnector with a command line; return the exit status."""
     _print_any_text()
-    arguments = _parser().parse_args(command_line)
-    arguments.file_given = hasattr(arguments, "file")
-    if not arguments.file_given:
-        arguments.file = DEFAULT_FILE
     try:
+        arguments = _parse(sys.argv[1:] if command_line is None else command_line)
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except CommandFailedError as error:
@@ -76,6 +91,29 @@ def main(command_line: Sequence[str] | None = None) -> int:
         print_error(f"fatal: {error.filename or 'system'}: {error.strerror or error}")
         return os.EX_NOPERM if isinstance(error, PermissionError) else os.EX_IOERR
     return status
+
+
+def _parse(command_line: Sequence[str]) -> argparse.Namespace:
+    arguments = _parser().parse_args(_respelled(command_line))
+    arguments.file_given = hasattr(arguments, "file")
+    if not arguments.file_given:
+        arguments.file = DEFAULT_FILE
+    return arguments
+
+
+def _respelled(command_line: Sequence[str]) -> list[str]:
+    """Exchange's commands are named in any case, and some take options in its spelling."""
+    by_name = {name: c for c in COMMANDS for name in (c.name, *c.aliases)}
+    takes_value = False
+    for index, argument in enumerate(command_line):
+        if takes_value or argument.startswith("-"):
+            takes_value = not takes_value and argument in _WITH_VALUE
+            continue
+        command = by_name.get(argument.lower())
+        if command is None:
+            break
+        return [*command_line[:index], command.name, *command.respell(command_line[index + 1 :])]
+    return list(command_line)
 
 
 def _print_any_text() -> None:
@@ -99,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         subparser = commands.add_parser(
             command.name,
+            aliases=command.aliases,
             help=command.summary,
             description=command.description,
             epilog=command.details,

@@ -11,6 +11,7 @@ from rich.text import Text
 from postconnector.model.problem import Problem, Severity
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -24,6 +25,11 @@ def print_json(value: object) -> None:
     print_line(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_json_line(value: object) -> None:
+    """A value as JSON in one line on standard output."""
+    print_line(_ENCODER.encode(value))
+
+
 def print_error(text: str) -> None:
     """A message of ours on standard error, in the form of Postfix' commands."""
     sys.stderr.write(f"postconnector: {text}\n")
@@ -35,6 +41,21 @@ def print_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         place, word, rest = str(problem).partition(f"{problem.severity}: ")
         console.print(Text.assemble(place, (word, _COLOURS[problem.severity]), rest))
+
+
+def print_notes(heading: str, notes: Sequence[str]) -> None:
+    """A heading and a list of sentences on standard error; nothing if there are none."""
+    if not notes:
+        return
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text(f"{heading}:", style="bold"))
+    for note in notes:
+        console.print(Text(f"  {_printable(note)}"))
+
+
+def _printable(text: str) -> str:
+    """Somebody's text without what would break a line or steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

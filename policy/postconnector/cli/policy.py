@@ -60,10 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandFailedError(
             os.EX_UNAVAILABLE, f"can't listen on {endpoint}: {error.strerror or error}"
         ) from None
+    hostname = host.expanded("myhostname")["myhostname"] if host is not None else None
     if os.geteuid() == 0:
         _give_up_root(arguments.user)
     holder = domain_holder(OwnDomains(host) if host is not None else None)
-    server = PolicyServer(published, holder)
+    server = PolicyServer(published, holder, hostname)
     asyncio.run(server.serve(listener, lambda: log.info("listening on %s", endpoint)))
     if endpoint.path is not None:
         with contextlib.suppress(OSError):  # the folder may be another user's; the next start

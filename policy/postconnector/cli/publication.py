@@ -6,14 +6,17 @@ from pathlib import Path
 from postconnector.cli.connectors import read_file, valid_organization
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_problems
+from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
 from postconnector.policyd.endpoint import Endpoint
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.inputs import read_inputs
+from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
 from postconnector.postfix.own_domains import OwnDomains
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.rendered import render
+from postconnector.selection.standpoint import UnknownServerError, local_server
 
 
 def find_host(config_directory: str | None) -> PostfixHost:
@@ -28,16 +31,32 @@ def prepare(path: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
     """Read, validate and compile; also where the policy service should be."""
     file = read_file(path)
     organization = valid_organization(file)
-    inputs = read_inputs(organization, file.path.resolve().parent)
+    facts = host.facts()
+    local = _local_routing(organization, facts.hostname)
+    inputs = read_inputs(local, file.path.resolve().parent)
     problems = file.located(inputs.problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise configuration_error(f"{file.path}: passwords or certificates are missing", problems)
     print_problems(problems)
-    facts = host.facts()
     current = host.read_files()
-    named = [s.domain for c in organization.connectors for s in c.address_spaces if s.domain]
+    named = [
+        s.domain
+        for c in organization.connectors
+        for s in c.address_spaces
+        if s.is_smtp and s.domain
+    ]
     own = OwnDomains(host).names(named)
-    compiled = compile_organization(organization, facts, own, inputs.passwords, inputs.certificates)
+    try:
+        compiled = compile_organization(local, facts, own, inputs.passwords, inputs.certificates)
+    except UnknownAddressError as error:
+        raise configuration_error(f"{file.path}: {error}") from None
     rendered = render(compiled, facts, current, file.data)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
     return Publication(host, facts, compiled, rendered, current), endpoint
+
+
+def _local_routing(organization: Organization, hostname: str) -> LocalRouting:
+    try:
+        return LocalRouting(organization, local_server(organization, hostname))
+    except UnknownServerError as error:
+        raise configuration_error(str(error)) from None

@@ -1,26 +1,36 @@
 """postconnector route: which connector does a recipient take, and why?"""
 
 import argparse
+import json
 import os
+import socket
+import sys
+from collections.abc import Iterable
 
 from postconnector.cli.command import Command
 from postconnector.cli.connectors import read_file, valid_organization
-from postconnector.cli.output import print_json, print_line, print_table
-from postconnector.model.address_space import AddressSpace, Specificity
-from postconnector.model.domain import recipient_domain
+from postconnector.cli.failure import CommandFailedError, configuration_error
+from postconnector.cli.output import (
+    print_error,
+    print_json,
+    print_json_line,
+    print_line,
+    print_table,
+)
+from postconnector.cli.route_answer import RouteAnswer, answer_for
 from postconnector.model.organization import Organization
-from postconnector.model.send_connector import SendConnector
 from postconnector.model.size import format_byte_quantity, parse_byte_quantity
-from postconnector.postfix.compile import route as transport_route
-from postconnector.postfix.native import agent_reason, next_hop
-from postconnector.postfix.service_names import service_names
-from postconnector.selection.explanation import Explanation, explain
-from postconnector.selection.routing_table import NonDelivery, Outcome, RoutingTable, Selected
+from postconnector.postfix.local_routing import LocalRouting, path_of
+from postconnector.selection.batch import BadRequestError, Batch
+from postconnector.selection.message import Message, MessageType
+from postconnector.selection.standpoint import UnknownServerError, local_server
+
+_COLUMNS = ("recipient", "connector", "service", "next_hop", "path", "reason")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
-    parser.add_argument("recipients", nargs="+", metavar="RECIPIENT", help="an address or domain")
+    parser.add_argument("recipients", nargs="*", metavar="RECIPIENT", help="an address or domain")
     parser.add_argument(
         "--size",
         type=_size,
@@ -28,11 +38,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the size of the message, such as 12MB or 512 KB; a small one if not given",
     )
     parser.add_argument(
+        "--original-size",
+        type=_size,
+        metavar="SIZE",
+        help="its size when it entered the organization; the lower of both counts",
+    )
+    parser.add_argument(
+        "--message-type",
+        choices=[kind.value for kind in MessageType],
+        default=MessageType.NORMAL.value,
+        help="all but normal messages are exempt from size limits",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="NAME",
+        help="answer as this server of the organization; by default as this host",
+    )
+    parser.add_argument(
         "--explain",
         action="store_true",
         help="show every connector and where it dropped out, and the Postfix look-up",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument(
+        "--batch",
+        action="store_true",
+        help="read requests from standard input, a JSON object a line; print an answer a line",
+    )
 
 
 def _size(text: str) -> int:
@@ -44,137 +76,81 @@ def _size(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    if bool(arguments.recipients) == arguments.batch:
+        raise CommandFailedError(os.EX_USAGE, "name recipients, or say --batch")
     organization = valid_organization(read_file(arguments.file))
-    names = service_names(connector.name for connector in organization.connectors)
+    server = _standpoint(organization, arguments.server)
+    if arguments.batch:
+        return _run_batch(organization, server, sys.stdin)
+    local = LocalRouting(organization, server)
+    message = Message(arguments.size, arguments.original_size, MessageType(arguments.message_type))
     recipients = [r if "@" in r else f"postmaster@{r}" for r in arguments.recipients]
-    explanations = [explain(organization.connectors, r, arguments.size) for r in recipients]
-    answers = [
-        _answer(organization, recipient, explanation, names)
-        for recipient, explanation in zip(recipients, explanations, strict=True)
-    ]
+    answers = [answer_for(local, recipient, message) for recipient in recipients]
     if arguments.json:
-        if arguments.explain:
-            for answer, explanation in zip(answers, explanations, strict=True):
-                answer["connectors"] = [
-                    {"name": v.connector.name, "selected": v.selected, "reason": v.reason}
-                    for v in explanation.verdicts
-                ]
-        print_json(answers)
+        print_json([answer.as_json(with_verdicts=arguments.explain) for answer in answers])
     elif arguments.explain:
-        for answer, explanation in zip(answers, explanations, strict=True):
-            _print_explanation(answer, explanation, organization)
+        for answer in answers:
+            _print_explanation(answer)
     else:
-        columns = ("recipient", "connector", "service", "next_hop", "path", "reason")
         print_table(
-            [column.replace("_", " ").capitalize() for column in columns],
-            [[str(answer[column] or "") for column in columns] for answer in answers],
+            [column.replace("_", " ").capitalize() for column in _COLUMNS],
+            [[str(getattr(answer, column) or "") for column in _COLUMNS] for answer in answers],
         )
     return os.EX_OK
 
 
-def _answer(
-    organization: Organization, recipient: str, explanation: Explanation, names: dict[str, str]
-) -> dict[str, object]:
-    outcome = explanation.outcome
-    answer: dict[str, object] = dict.fromkeys(
-        ("connector", "code", "delivery_type", "next_hop_domain", "path", "service", "next_hop")
-    )
-    answer = {"recipient": recipient, "outcome": "unreachable", **answer}
-    match outcome:
-        case Selected(candidate):
-            connector = candidate.connector
-            agent = agent_reason(connector)
-            answer |= {
-                "outcome": "connector",
-                "connector": connector.name,
-                "delivery_type": _delivery_type(connector),
-                "next_hop_domain": _next_hop_domain(connector, recipient),
-                "path": "native" if agent is None else "agent",
-                "service": names[connector.name] if agent is None else None,
-                "next_hop": next_hop(connector) or f"MX of {recipient_domain(recipient)}",
-                "reason": agent or f"address space {candidate.address_space}",
-            }
-        case NonDelivery(largest, code):
-            connector = largest.connector
-            answer |= {
-                "outcome": "ndr",
-                "code": code,
-                "reason": f"{code}: larger than MaxMessageSize {connector.max_message_size}"
-                f' of "{connector.name}"',
-            }
-        case _:
-            answer |= {
-                "delivery_type": "Unreachable",
-                "next_hop_domain": "Unreachable Domain",
-                "reason": "no connector matches: Postfix routes by itself",
-            }
-    answer["changes_above"] = explanation.changes_above
-    answer["lookup"] = _lookup(organization, recipient, outcome, names)
-    return answer
+def _standpoint(organization: Organization, wanted: str | None) -> str | None:
+    """The server that asks; None if there are none, or nobody knows which this host is."""
+    if wanted is not None:
+        server = organization.settings.server(wanted)
+        if server is None:
+            known = ", ".join(s.name for s in organization.settings.servers) or "none"
+            raise configuration_error(f"there is no server {wanted}; known are {known}")
+        return server.name
+    try:
+        return local_server(organization, socket.gethostname())
+    except UnknownServerError as error:
+        print_error(f"warning: {error}; until then every connector counts as this host's own")
+        return None
 
 
-def _lookup(
-    organization: Organization, recipient: str, outcome: Outcome, names: dict[str, str]
-) -> str | None:
-    """What in Postfix realises the outcome."""
-    by_table = RoutingTable(organization.connectors).select(recipient)
-    match outcome, by_table:
-        case NonDelivery(), _:
-            return "policy service: 552 5.3.4"
-        case Selected(taken), Selected(small):
-            target = transport_route(taken.connector, names)
-            if agent_reason(taken.connector) is not None:
-                return None
-            if taken.connector is not small.connector:
-                return f"policy service: FILTER {target}"
-            if taken.address_space.specificity is Specificity.ALL:
-                return f"default_transport: {target.removesuffix(':')}"
-            return f"transport table: {_key(taken.address_space, recipient)} -> {target}"
-        case _:
-            return None
+def _run_batch(organization: Organization, server: str | None, lines: Iterable[str]) -> int:
+    batch = Batch(organization, server, path_of)
+    status = os.EX_OK
+    for number, line in enumerate(lines, 1):
+        try:
+            print_json_line(batch.answer(json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            text = str(error) if isinstance(error, BadRequestError) else "not JSON"
+            print_error(f"standard input:{number}: error: {text}")
+            print_json_line({"outcome": None, "error": text})
+            status = os.EX_DATAERR
+    return status
 
 
-def _key(space: AddressSpace, recipient: str) -> str:
-    """The key of the transport table by which an address space finds a recipient."""
-    exact = recipient_domain(recipient) == space.domain
-    return space.domain if exact else f".{space.domain}"
-
-
-def _delivery_type(connector: SendConnector) -> str:
-    if connector.dns_routing_enabled:
-        return "DnsConnectorDelivery"
-    return "SmartHostConnectorDelivery"
-
-
-def _next_hop_domain(connector: SendConnector, recipient: str) -> str | None:
-    if connector.dns_routing_enabled:
-        return recipient_domain(recipient)
-    return ",".join(str(host) for host in connector.smart_hosts)
-
-
-def _print_explanation(
-    answer: dict[str, object], explanation: Explanation, organization: Organization
-) -> None:
-    print_line(f"{answer['recipient']}: {answer['connector'] or answer['outcome']}")
-    for label, name in (
-        ("Service", "service"),
-        ("Next hop", "next_hop"),
-        ("Path", "path"),
-        ("Look-up", "lookup"),
+def _print_explanation(answer: RouteAnswer) -> None:
+    print_line(f"{answer.recipient}: {answer.connector or answer.outcome}")
+    for label, text in (
+        ("Server", answer.server),
+        ("Delivery", answer.delivery_type and f"{answer.delivery_type}, {answer.next_hop_domain}"),
+        ("Service", answer.service),
+        ("Next hop", answer.next_hop),
+        ("Path", answer.path),
+        ("Look-up", answer.lookup),
+        ("Reason", answer.reason),
     ):
-        if answer[name]:
-            print_line(f"  {label + ':':<10}{answer[name]}")
-    print_line(f"  {'Reason:':<10}{answer['reason']}")
-    if explanation.changes_above is not None:
-        limit = format_byte_quantity(explanation.changes_above)
+        if text:
+            print_line(f"  {label + ':':<10}{text}")
+    if answer.changes_above is not None:
+        limit = format_byte_quantity(answer.changes_above)
         print_line(f"  {'Size:':<10}the answer changes above {limit}")
-    if organization.connectors:
+    if answer.verdicts:
         print_line()
         print_table(
-            ("Connector", "Verdict"),
+            ("Connector", "Step", "Why"),
             [
-                (("* " if v.selected else "  ") + v.connector.name, v.reason)
-                for v in explanation.verdicts
+                (("* " if v.selected else "  ") + v.connector.name, v.step, v.reason)
+                for v in answer.verdicts
             ],
         )
     print_line()
@@ -186,7 +162,8 @@ COMMAND = Command(
     description="""
 Decides for each recipient by the connectors file, as the compiled tables and the policy
 service do: connectors whose MaxMessageSize is below the message drop out; of those that are
-enabled and match, the most precise address space wins, then the lowest cost, then the name.
+enabled, in scope and match, the most precise address space wins, then the lowest cost of
+address space and site links, then the nearest source server, then the name.
 
 Asks no Postfix: mail for domains that the host delivers for itself (mydestination, virtual
 domains) takes no connector, and mail for its relay domains none by the address space *.
@@ -194,18 +171,25 @@ domains) takes no connector, and mail for its relay domains none by the address 
     details="""
 examples:
   postconnector route bob@fabrikam.com ann@contoso.com
-  postconnector route bob@fabrikam.com --size 12MB --explain
+  postconnector route bob@fabrikam.com --size 12MB --server MBX01 --explain
   postconnector route bob@fabrikam.com --json | jq -r '.[].connector'
+  postconnector route --batch < requests.jsonl > answers.jsonl
 
-With --json each answer is an object with recipient, outcome (connector, ndr or unreachable),
-connector, code, delivery_type and next_hop_domain (Exchange's words), path (native or agent),
-service, next_hop and lookup (Postfix' words), reason, and changes_above: the largest size in
-bytes for which this is the answer. With --explain also connectors: each with its reason.
+With --json each answer is an object with recipient, outcome (connector, ndr, unreachable or
+accepted_domain), connector, code, delivery_type and next_hop_domain (Exchange's words), path
+(native or agent), service, next_hop and lookup (Postfix' words), reason, and changes_above: the
+largest size in bytes for which this is the answer. With --explain also connectors: each with
+the step at which it dropped out and the reason.
+
+A request of --batch has recipient (an address, or {"type": "X400", "address": "c=US;a=…"}),
+and may have size, original_size, message_type and server. An answer has outcome, connector,
+code, delivery_type, next_hop_domain and path; a line that is no request has error.
 
 exit status:
   0   every recipient has its answer, whatever it is
   64  a size is none
-  78  the file has errors, or is not there
+  65  some line of --batch was no request; the others have their answers
+  78  there is no such server, or the file has errors or is not there
 """,
     add_arguments=add_arguments,
     run=run,

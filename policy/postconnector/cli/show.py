@@ -66,7 +66,8 @@ def run_show(arguments: argparse.Namespace) -> int:
                 hint = f'; did you mean "{guess}"?' if guess else ""
                 raise configuration_error(f'there is no connector "{name}"{hint}')
             connectors.append(connector)
-    shown = [exchange_form(connector) for connector in connectors]
+    version = organization.settings.exchange_version
+    shown = [exchange_form(connector, version) for connector in connectors]
     if arguments.json:
         print_json(shown)
         return os.EX_OK
@@ -98,6 +99,7 @@ exit status:
 )
 SHOW = Command(
     name="show",
+    aliases=("get-sendconnector",),
     summary="show all properties of connectors",
     description="""
 Prints all properties of the named connectors, or of all, by Exchange's names, as

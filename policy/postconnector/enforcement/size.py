@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from postconnector.model.address_space import Specificity
 from postconnector.model.problem import quoted
-from postconnector.model.send_connector import SendConnector
-from postconnector.selection.routing_table import NonDelivery, Outcome, RoutingTable, Selected
+from postconnector.selection.outcome import Candidate, NonDelivery, Outcome, Selected
+from postconnector.selection.routing_table import RoutingTable
 
 MESSAGE_TOO_BIG = "552 5.3.4"
 
@@ -45,12 +45,16 @@ def route_recipient(routing: RoutingTable, recipient: str, size: int) -> Recipie
 
 def refusal(route: RecipientRoute, size: int) -> str | None:
     """The SMTP reply for a recipient to whom no connector takes the message; None if one does."""
-    if not isinstance(route.outcome, NonDelivery):
-        return None
-    connector = route.outcome.largest.connector
+    match route.outcome:
+        case NonDelivery(largest=Candidate(connector), link=None):
+            limit, owner = connector.max_message_size, f"Send connector {quoted(connector.name)}"
+        case NonDelivery(link=link) if link is not None:
+            limit, owner = link.max_message_size, f"site link {quoted(link.name)}"
+        case _:
+            return None
     return _reply(
         f"message of {size:,} bytes to {_plain(route.recipient)} is larger than MaxMessageSize"
-        f" {connector.max_message_size} of Send connector {_plain(quoted(connector.name))}"
+        f" {limit} of {_plain(owner)}"
     )
 
 
@@ -64,13 +68,13 @@ def common_refusal(routes: Sequence[RecipientRoute], size: int) -> str | None:
     return f"{replies[0]} (and {more} more {noun} likewise)" if more else replies[0]
 
 
-def common_detour(routes: Iterable[RecipientRoute]) -> SendConnector | None:
+def common_detour(routes: Iterable[RecipientRoute]) -> Candidate | None:
     """The one connector that every recipient takes because of the size, where Postfix by itself
     would take another for some; None if there is no such connector.
     """
     routes = list(routes)
     connectors = {
-        route.outcome.connector.sort_name: route.outcome.connector
+        route.outcome.connector.sort_name: route.outcome.candidate
         for route in routes
         if isinstance(route.outcome, Selected)
     }

@@ -1,7 +1,7 @@
 """Address spaces: which recipients a connector is for, and at what cost.
 
-`[Type:]Address[;Cost]` (New-SendConnector, parameter AddressSpaces). This version knows the
-type SMTP; other types and `--` are refused with a message that says so.
+`[Type:]Address[;Cost]` (New-SendConnector, parameter AddressSpaces). The type is SMTP, X400 or
+any other word; `--` means all accepted domains.
 """
 
 import re
@@ -9,45 +9,65 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from postconnector.model.domain import parse_domain
+from postconnector.model.imcea import comparable
+from postconnector.model.x400 import X400Attributes, parse_x400
 
-_TYPE = re.compile(r"(?P<type>[A-Za-z0-9]+):(?P<rest>.*)", re.DOTALL)
+SMTP, X400 = "SMTP", "X400"
+_TYPE = re.compile(r"(?P<type>[A-Za-z0-9_-]{1,64}):(?P<rest>.*)", re.DOTALL)
 _COST = re.compile(r"[0-9]{1,9}")
 LOWEST_COST, HIGHEST_COST = 1, 100
 
 
 class Specificity(IntEnum):
-    """How an address space matches; of two that match one domain the higher is more precise.
+    """How an address space matches; of two that match one recipient the higher is more precise.
 
-    Two wildcards are told apart by the number of labels (see `selection`).
+    Two wildcards are told apart by the number of labels, two X.400 address spaces by that of
+    their attributes (see `selection`).
     """
 
     ALL = 0
     WILDCARD = 1
     EXACT = 2
+    ACCEPTED_DOMAINS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class AddressSpace:
     """One address space; `address` keeps the case in which it was written.
 
-    `domain` is what is compared: lower case, without the wildcard label; empty for `*`.
+    `domain` is what is compared: of type SMTP the domain in lower case, without the wildcard
+    label; of another type the text as it is compared. It is empty for `*` and `--`. `attributes` are
+    those of an X.400 address.
     """
 
     address: str
     cost: int = 1
-    type: str = "SMTP"
+    type: str = SMTP
     specificity: Specificity = field(init=False)
     domain: str = field(init=False)
+    attributes: X400Attributes = field(init=False)
 
     def __post_init__(self) -> None:
+        specificity, domain = Specificity.EXACT, self.address.lower()
+        attributes: X400Attributes = frozenset()
         if self.address == "*":
             specificity, domain = Specificity.ALL, ""
-        elif self.address.startswith("*."):
+        elif self.is_smtp and self.address == "--":
+            specificity, domain = Specificity.ACCEPTED_DOMAINS, ""
+        elif self.is_smtp and self.address.startswith("*."):
             specificity, domain = Specificity.WILDCARD, self.address[2:].lower()
-        else:
-            specificity, domain = Specificity.EXACT, self.address.lower()
+        elif self.type == X400:
+            attributes = parse_x400(self.address)
+        elif not self.is_smtp:
+            domain = comparable(self.address)
         object.__setattr__(self, "specificity", specificity)
         object.__setattr__(self, "domain", domain)
+        object.__setattr__(self, "attributes", attributes)
+
+    @property
+    def is_smtp(self) -> bool:
+        """Whether this is for SMTP addresses."""
+        return self.type == SMTP
 
     @classmethod
     def parse(cls, text: str) -> "AddressSpace":
@@ -57,35 +77,50 @@ class AddressSpace:
         """
         text = text.strip()
         typed = _TYPE.fullmatch(text)
-        if typed is not None and typed["rest"].startswith("//"):
+        if typed is None:
+            return cls._smtp(text)
+        kind, rest = typed["type"], typed["rest"]
+        if rest.startswith("//"):
             raise ValueError("this is a URL; write the domain alone, such as contoso.com")
-        kind = typed["type"] if typed is not None else "SMTP"
-        rest = typed["rest"] if typed is not None else text
-        if kind.casefold() == "local":
+        match kind.casefold():
+            case "local":
+                raise ValueError(
+                    "the prefix Local: of Exchange 2007 is not an address space type;"
+                    " leave it away and add is_scoped_connector = true"
+                )
+            case "smtp":
+                return cls._smtp(rest)
+            case "x400":
+                return cls._other(X400, rest)
+            case _:
+                return cls._other(kind, rest)
+
+    @classmethod
+    def _smtp(cls, text: str) -> "AddressSpace":
+        address, semicolon, cost = text.partition(";")
+        return cls(_parse_smtp_address(address.strip()), _parse_cost(cost) if semicolon else 1)
+
+    @classmethod
+    def _other(cls, kind: str, text: str) -> "AddressSpace":
+        address, semicolon, cost = text.rpartition(";")
+        if not semicolon:
+            address, cost = text, "1"
+        elif not _COST.fullmatch(cost.strip()):
             raise ValueError(
-                "the prefix Local: of Exchange 2007 is not an address space type;"
-                " leave it away (a scoped connector is said with is_scoped_connector)"
+                "an address with a semicolon must state the cost behind the last one,"
+                " such as X400:c=US;a=Fabrikam;1"
             )
-        if kind.casefold() != "smtp":
-            raise ValueError(
-                f"address spaces of type {kind} are not carried out by this version;"
-                " only SMTP address spaces are"
-            )
-        address, semicolon, cost = rest.partition(";")
-        return cls(_parse_address(address.strip()), _parse_cost(cost) if semicolon else 1)
+        if not address.strip():
+            raise ValueError(f"the address is empty; write {kind}:* for all addresses of this type")
+        return cls(address.strip(), _parse_cost(cost), kind)
 
     def __str__(self) -> str:
         return f"{self.type}:{self.address};{self.cost}"
 
 
-def _parse_address(address: str) -> str:
-    if address == "*":
+def _parse_smtp_address(address: str) -> str:
+    if address in ("*", "--"):
         return address
-    if address == "--":
-        raise ValueError(
-            "-- (all accepted domains) is only for Edge servers and not carried out by this"
-            " version; write the domains"
-        )
     if not address:
         raise ValueError("the address is empty; write a domain such as contoso.com, or *")
     if address.startswith("*."):

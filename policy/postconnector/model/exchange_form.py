@@ -2,21 +2,27 @@
 
 from enum import StrEnum
 
+from postconnector.model.exchange_version import DEFAULT_VERSION, ExchangeVersion
 from postconnector.model.property_names import EXCHANGE_NAMES
 from postconnector.model.send_connector import Credential, SendConnector
+from postconnector.model.versions import is_in_version
 
 Shown = str | int | bool | None | list[str] | dict[str, str]
 
 
-def exchange_form(connector: SendConnector) -> dict[str, Shown]:
-    """All properties by Exchange's names; the values are fit for JSON."""
+def exchange_form(
+    connector: SendConnector, version: ExchangeVersion = DEFAULT_VERSION
+) -> dict[str, Shown]:
+    """All properties that the version has, by Exchange's names; the values are fit for JSON."""
     return {
-        exchange_name: _shown(field, getattr(connector, field))
+        exchange_name: shown_value(field, getattr(connector, field))
         for field, exchange_name in EXCHANGE_NAMES.items()
+        if is_in_version(field, version)
     }
 
 
-def _shown(field: str, value: object) -> Shown:
+def shown_value(field: str, value: object) -> Shown:
+    """One property's value in Exchange's form."""
     if field == "source_ip_address" and value is None:
         return "0.0.0.0"  # noqa: S104 (Exchange's word for no particular address)
     match value:

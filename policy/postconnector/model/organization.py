@@ -1,13 +1,23 @@
-"""The organization: all connectors, and what the host they are for is like. Immutable."""
+"""The organization: connectors, what Exchange knows around them, and this host. Immutable."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
 from postconnector.model import values
+from postconnector.model.domain import parse_domain
+from postconnector.model.exchange_version import DEFAULT_VERSION, ExchangeVersion
 from postconnector.model.send_connector import SendConnector
+from postconnector.model.topology import (
+    AcceptedDomain,
+    EdgeSubscription,
+    Server,
+    Site,
+    SiteLink,
+)
 
 _UNIX = re.compile(r"unix:[A-Za-z0-9._/+-]+")
 _INET = re.compile(r"inet:(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -37,13 +47,65 @@ class HostSettings(BaseModel):
     """What postconnector itself needs to know of this host (table `[host]`).
 
     `certificate_directory`: PEM files with our certificates and keys; relative to the folder of
-    the connectors file. `policy_service`: where Postfix asks the policy service.
+    the connectors file. `policy_service`: where Postfix asks the policy service. `server`: which
+    of the organization's servers this host is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     certificate_directory: Annotated[str, PlainValidator(_directory)] = "certificates"
     policy_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/policy"
+    server: Annotated[str, PlainValidator(values.name)] | None = None
+
+
+def _version(value: object) -> object:
+    """2013 may stand without quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class OrganizationSettings(BaseModel):
+    """What Exchange knows of the organization besides its connectors (table `[organization]`).
+
+    All of it is optional: without sites and servers, every connector is this host's own.
+    `tls_send_domain_secure_list` is that of Set-TransportConfig: the domains that a connector
+    with DomainSecureEnabled reaches by mutual TLS alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange_version: Annotated[
+        ExchangeVersion, values.choice(ExchangeVersion), BeforeValidator(_version)
+    ] = DEFAULT_VERSION
+    accepted_domains: tuple[AcceptedDomain, ...] = ()
+    sites: tuple[Site, ...] = ()
+    site_links: tuple[SiteLink, ...] = ()
+    servers: tuple[Server, ...] = ()
+    edge_subscriptions: tuple[EdgeSubscription, ...] = ()
+    tls_send_domain_secure_list: Annotated[
+        tuple[Annotated[str, values.text(parse_domain, str)], ...],
+        BeforeValidator(values.as_list),
+    ] = ()
+
+    def server(self, name: str) -> Server | None:
+        """The server of this name or fully qualified domain name, in any case of letters."""
+        return next((server for server in self.servers if server.is_named(name)), None)
+
+    def source_servers(self, connector: SendConnector) -> tuple[Server, ...]:
+        """The declared servers among a connector's source transport servers."""
+        found = (self.server(name) for name in connector.source_transport_servers)
+        return tuple(server for server in found if server is not None)
+
+    def is_on_edge(self, connector: SendConnector) -> bool:
+        """Whether Edge servers carry a connector out: its source servers, or all there are."""
+        sources = self.source_servers(connector) or self.servers
+        return bool(sources) and all(server.is_edge for server in sources)
+
+    def subscribed_site(self, server: Server) -> str | None:
+        """The site that an Edge server is subscribed to."""
+        for subscription in self.edge_subscriptions:
+            if server.is_named(subscription.name):
+                return subscription.site
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +114,12 @@ class Organization:
 
     connectors: tuple[SendConnector, ...] = ()
     host: HostSettings = field(default_factory=HostSettings)
+    settings: OrganizationSettings = field(default_factory=OrganizationSettings)
+
+    @classmethod
+    def of(cls, connectors: Iterable[SendConnector]) -> "Organization":
+        """These connectors and nothing around them."""
+        return cls(tuple(connectors))
 
     def connector(self, name: str) -> SendConnector | None:
         """The connector of this name, in any case of letters."""

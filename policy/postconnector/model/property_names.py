@@ -12,6 +12,8 @@ EXCHANGE_NAMES = {
     "usage": "Usage",
     "comment": "Comment",
     "address_spaces": "AddressSpaces",
+    "is_scoped_connector": "IsScopedConnector",
+    "source_transport_servers": "SourceTransportServers",
     "max_message_size": "MaxMessageSize",
     "dns_routing_enabled": "DNSRoutingEnabled",
     "smart_hosts": "SmartHosts",
@@ -21,31 +23,67 @@ EXCHANGE_NAMES = {
     "fqdn": "Fqdn",
     "source_ip_address": "SourceIPAddress",
     "force_helo": "ForceHELO",
+    "frontend_proxy_enabled": "FrontendProxyEnabled",
+    "use_external_dns_servers_enabled": "UseExternalDNSServersEnabled",
     "ignore_starttls": "IgnoreSTARTTLS",
     "require_tls": "RequireTLS",
     "tls_auth_level": "TlsAuthLevel",
     "tls_domain": "TlsDomain",
     "tls_certificate_name": "TlsCertificateName",
-}
-"""Properties that this version carries out."""
-
-NOT_CARRIED_OUT = {
-    "cloud_services_mail_enabled": "CloudServicesMailEnabled",
-    "connection_inactivity_time_out": "ConnectionInactivityTimeOut",
-    "connector_type": "ConnectorType",
     "domain_secure_enabled": "DomainSecureEnabled",
+    "cloud_services_mail_enabled": "CloudServicesMailEnabled",
     "error_policies": "ErrorPolicies",
-    "frontend_proxy_enabled": "FrontendProxyEnabled",
-    "is_coexistence_connector": "IsCoexistenceConnector",
-    "is_scoped_connector": "IsScopedConnector",
-    "linked_receive_connector": "LinkedReceiveConnector",
-    "protocol_logging_level": "ProtocolLoggingLevel",
-    "require_oorg": "RequireOorg",
+    "connection_inactivity_time_out": "ConnectionInactivityTimeOut",
     "smtp_max_messages_per_connection": "SmtpMaxMessagesPerConnection",
-    "source_transport_servers": "SourceTransportServers",
-    "use_external_dns_servers_enabled": "UseExternalDNSServersEnabled",
+    "protocol_logging_level": "ProtocolLoggingLevel",
+    "connector_type": "ConnectorType",
+    "require_oorg": "RequireOorg",
+    "is_coexistence_connector": "IsCoexistenceConnector",
+    "linked_receive_connector": "LinkedReceiveConnector",
 }
-"""Properties of Exchange that this version refuses rather than overlooks."""
+"""Every property of a Send connector, in the order in which they are shown."""
+
+USAGE_SWITCHES = ("Custom", "Internal", "Internet", "Partner")
+"""Switches of New-SendConnector, each another way to say Usage."""
+
+COMMAND_PARAMETERS = ("DomainController", "Force", "Confirm", "WhatIf")
+"""Parameters of the commands that say nothing of the connector."""
+
+READ_ONLY = frozenset(
+    (
+        "Identity",
+        "Id",
+        "Guid",
+        "DistinguishedName",
+        "ObjectCategory",
+        "ObjectClass",
+        "ObjectState",
+        "OrganizationId",
+        "OrganizationalUnitRoot",
+        "OriginatingServer",
+        "WhenChanged",
+        "WhenChangedUTC",
+        "WhenCreated",
+        "WhenCreatedUTC",
+        "ExchangeVersion",
+        "ExchangeObjectId",
+        "AdminDisplayName",
+        "IsValid",
+        "IsSmtpConnector",
+        "SmartHostsString",
+        "CertificateSubject",
+        "Region",
+        "ConnectedDomains",
+        "SourceRoutingGroup",
+        "HomeMTA",
+        "HomeMtaServerId",
+        "PSComputerName",
+        "PSShowComputerName",
+        "RunspaceId",
+        "PSSourceJobInstanceId",
+    )
+)
+"""What Get-SendConnector shows besides, and nobody can set."""
 
 
 def folded(name: str) -> str:

@@ -1,7 +1,8 @@
 """A Send connector: Exchange's properties with their types, ranges and defaults.
 
-Names, ranges and defaults: New-SendConnector and Set-SendConnector (Exchange 2013). What two
-or more properties demand of each other stands in `rules`.
+Names, ranges and defaults: New-SendConnector and Set-SendConnector, of all versions; what a
+version lacks stands in `versions`. What two or more properties demand of each other, or of the
+organization, stands in `rules`.
 """
 
 from enum import StrEnum
@@ -13,8 +14,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
 from postconnector.model import values
 from postconnector.model.address_space import AddressSpace
 from postconnector.model.domain import is_ip_address, parse_domain
+from postconnector.model.error_policies import ErrorPolicies
 from postconnector.model.size import MaxMessageSize
 from postconnector.model.smart_host import SmartHost
+from postconnector.model.time_span import TimeSpan
 from postconnector.model.tls_certificate_name import TlsCertificateName
 from postconnector.model.tls_domain import TlsDomain
 
@@ -46,6 +49,38 @@ class SmartHostAuthMechanism(StrEnum):
     EXTERNAL_AUTHORITATIVE = "ExternalAuthoritative"
 
 
+class ProtocolLoggingLevel(StrEnum):
+    """Whether the SMTP dialogue is logged."""
+
+    NONE = "None"
+    VERBOSE = "Verbose"
+
+
+class ConnectorType(StrEnum):
+    """Whether the connector is one between premises and cloud (Exchange 2016 and later)."""
+
+    DEFAULT = "Default"
+    X_PREMISES = "XPremises"
+
+
+SHORTEST_TIME_OUT, LONGEST_TIME_OUT = TimeSpan.of_seconds(1), TimeSpan.of_seconds(86_400)
+
+
+def _time_out(text: str) -> TimeSpan:
+    span = TimeSpan.parse(text)
+    if not SHORTEST_TIME_OUT <= span <= LONGEST_TIME_OUT:
+        hint = "; a bare number is days" if text.strip().isdecimal() else ""
+        raise ValueError(f"outside {SHORTEST_TIME_OUT} to {LONGEST_TIME_OUT}{hint}")
+    return span
+
+
+def _error_policies(value: object) -> ErrorPolicies:
+    if isinstance(value, ErrorPolicies):
+        return value
+    names = values.as_list(value)
+    return ErrorPolicies.parse(values.any_text(name) for name in names)
+
+
 def _source_ip_address(text: str) -> IPv4Address | IPv6Address:
     if not is_ip_address(text.strip()):
         raise ValueError("this is not an IP address; write e.g. 192.0.2.10")
@@ -64,6 +99,10 @@ def _certificate_name(value: object) -> TlsCertificateName | None:
         return value
     text = values.any_text(value)
     return TlsCertificateName.parse(text) if text else None
+
+
+def _optional_text(value: object) -> str | None:
+    return values.any_text(value) or None
 
 
 def _user_name(value: object) -> str:
@@ -110,6 +149,10 @@ class SendConnector(BaseModel):
         tuple[Annotated[AddressSpace, values.text(AddressSpace.parse, AddressSpace)], ...],
         BeforeValidator(values.as_list),
     ] = ()
+    is_scoped_connector: Boolean = False
+    source_transport_servers: Annotated[
+        tuple[Annotated[str, PlainValidator(values.name)], ...], BeforeValidator(values.as_list)
+    ] = ()
     max_message_size: Annotated[
         MaxMessageSize, values.text(MaxMessageSize.parse, MaxMessageSize)
     ] = MaxMessageSize(25 * 1024**2)
@@ -128,6 +171,8 @@ class SendConnector(BaseModel):
         IPv4Address | IPv6Address | None, PlainValidator(_source_address)
     ] = None
     force_helo: Boolean = False
+    frontend_proxy_enabled: Boolean = False
+    use_external_dns_servers_enabled: Boolean = False
     ignore_starttls: Boolean = False
     require_tls: Boolean = False
     tls_auth_level: Annotated[TlsAuthLevel, values.choice(TlsAuthLevel)] | None = None
@@ -135,6 +180,20 @@ class SendConnector(BaseModel):
     tls_certificate_name: Annotated[
         TlsCertificateName | None, PlainValidator(_certificate_name)
     ] = None
+    domain_secure_enabled: Boolean = False
+    cloud_services_mail_enabled: Boolean = False
+    error_policies: Annotated[ErrorPolicies, PlainValidator(_error_policies)] = ErrorPolicies()
+    connection_inactivity_time_out: Annotated[TimeSpan, values.text(_time_out, TimeSpan)] = (
+        TimeSpan.of_seconds(600)
+    )
+    smtp_max_messages_per_connection: Annotated[int, values.whole_number(1, 2_147_483_647)] = 20
+    protocol_logging_level: Annotated[ProtocolLoggingLevel, values.choice(ProtocolLoggingLevel)] = (
+        ProtocolLoggingLevel.NONE
+    )
+    connector_type: Annotated[ConnectorType, values.choice(ConnectorType)] = ConnectorType.DEFAULT
+    require_oorg: Boolean = False
+    is_coexistence_connector: Boolean = False
+    linked_receive_connector: Annotated[str | None, PlainValidator(_optional_text)] = None
 
     @property
     def sort_name(self) -> str:

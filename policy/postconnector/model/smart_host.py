@@ -12,10 +12,15 @@ from postconnector.model.domain import is_ip_address, parse_domain
 
 _WITH_PORT = re.compile(r"(?P<host>[^:\s]+|\[[^\]\s]+\]):(?P<port>[0-9]+)")
 
+_SUBSCRIBED_SITE = "--"
+
 
 @dataclass(frozen=True, slots=True)
 class SmartHost:
-    """A smart host: `host` is a domain name, or an IP address in its shortest form."""
+    """A smart host: `host` is a domain name, or an IP address in its shortest form.
+
+    On an Edge server `--` stands for the Mailbox servers of the subscribed site.
+    """
 
     host: str
     is_address: bool
@@ -36,9 +41,14 @@ class SmartHost:
             )
         if bare != text:
             raise ValueError("brackets are for IP addresses; write a host name without them")
-        if text == "--":
-            raise ValueError("-- as a smart host is only for Edge servers")
+        if text == _SUBSCRIBED_SITE:
+            return cls(text, is_address=False)
         return cls(parse_domain(text), is_address=False)
+
+    @property
+    def is_subscribed_site(self) -> bool:
+        """Whether this stands for the servers of the subscribed site."""
+        return self.host == _SUBSCRIBED_SITE
 
     def __str__(self) -> str:
         return f"[{self.host}]" if self.is_address else self.host

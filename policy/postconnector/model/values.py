@@ -74,7 +74,7 @@ def choice(kind: type[EnumT]) -> PlainValidator:
     return PlainValidator(validate)
 
 
-def as_list(value: object) -> object:
+def as_list(value: object) -> list[object] | tuple[object, ...]:
     """Exchange takes one value where a list may stand, and so do we."""
     if isinstance(value, str):
         return [value]

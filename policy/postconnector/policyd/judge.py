@@ -19,10 +19,8 @@ from postconnector.enforcement.size import (
 from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
 from postconnector.policyd.protocol import Request
-from postconnector.postfix.compile import route as transport_route
-from postconnector.postfix.native import agent_reason
-from postconnector.postfix.service_names import service_names
-from postconnector.selection.routing_table import RoutingTable
+from postconnector.postfix.local_routing import LocalRouting, path_of
+from postconnector.selection.outcome import Candidate
 
 NOTHING_TO_SAY = "DUNNO"
 TRY_LATER = "451 4.3.0 Connector policy service can't judge this message now"
@@ -62,13 +60,17 @@ class OpenMessages:
 
 
 class Judge:
-    """Answers requests by the connectors of one organization."""
+    """Answers requests by the connectors of one organization, as its server of this name."""
 
     def __init__(
-        self, organization: Organization, messages: OpenMessages, holds_domain: HoldsDomain
+        self,
+        organization: Organization,
+        messages: OpenMessages,
+        holds_domain: HoldsDomain,
+        server: str | None = None,
     ) -> None:
-        self._routing = RoutingTable(organization.connectors)
-        self._services = service_names(c.name for c in organization.connectors)
+        self._local = LocalRouting(organization, server)
+        self._routing = self._local.table
         self._messages = messages
         self._holds_domain = holds_domain
 
@@ -110,8 +112,8 @@ class Judge:
             log.info("%s: END-OF-MESSAGE: %s", _queue_id(request), reply)
             return reply
         detour = common_detour(routes)
-        if detour is not None and agent_reason(detour) is None and not await self._any_own(routes):
-            return f"FILTER {transport_route(detour, self._services)}"
+        if detour is not None and self._is_native(detour) and not await self._any_own(routes):
+            return f"FILTER {self._local.target(detour)}"
         return self._let_pass(request, routes, size)
 
     async def _route(self, recipient: str, size: int) -> RecipientRoute | None:
@@ -128,6 +130,9 @@ class Judge:
             if domain and await self._holds_domain(domain, route.only_default):
                 return True
         return False
+
+    def _is_native(self, candidate: Candidate) -> bool:
+        return path_of(candidate, self._local.server) == "native"
 
     def _let_pass(self, request: Request, routes: list[RecipientRoute], size: int) -> str:
         for route in routes:

@@ -19,6 +19,7 @@ from postconnector.policyd.judge import TRY_LATER, HoldsDomain, Judge, OpenMessa
 from postconnector.policyd.protocol import ProtocolError, Request, RequestParser, answer
 from postconnector.policyd.published import PublishedOrganization
 from postconnector.postfix.own_domains import OwnDomains
+from postconnector.selection.standpoint import UnknownServerError, local_server
 
 _READ_SIZE = 16 * 1024
 _IDLE_TIMEOUT = 1800.0
@@ -41,10 +42,16 @@ def domain_holder(own_domains: OwnDomains | None) -> HoldsDomain:
 
 
 class PolicyServer:
-    """Serves one listening socket until told to stop."""
+    """Serves one listening socket until told to stop, on the host of this name."""
 
-    def __init__(self, published: PublishedOrganization, holds_domain: HoldsDomain) -> None:
+    def __init__(
+        self,
+        published: PublishedOrganization,
+        holds_domain: HoldsDomain,
+        hostname: str | None = None,
+    ) -> None:
         self._published = published
+        self._hostname = hostname
         self._holds_domain = holds_domain
         self._messages = OpenMessages()
         self._judge = self._new_judge()
@@ -54,7 +61,12 @@ class PolicyServer:
         organization = self._published.organization
         if organization is None:
             return None
-        return Judge(organization, self._messages, self._holds_domain)
+        try:
+            server = local_server(organization, self._hostname)
+            return Judge(organization, self._messages, self._holds_domain, server)
+        except UnknownServerError as error:
+            log.error("mail is deferred: %s", error)
+            return None
 
     async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT."""

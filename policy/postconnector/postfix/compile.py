@@ -2,21 +2,26 @@
 
 The transport table gets the small-message winner of every address: `contoso.com` as it is,
 `*.contoso.com` as `.contoso.com` (any depth) and, where nothing more precise claims it,
-`contoso.com`. A domain that Postfix delivers to by itself stays there. The winner of `*` becomes
-the default route, never a `*` in the table: that would swallow local and relay domains.
+`contoso.com`. A domain that Postfix delivers to by itself, or that Exchange does, stays there.
+The winner of `*` becomes the default route, never a `*` in the table: that would swallow local
+and relay domains.
 """
 
 from collections.abc import Iterator, Mapping
 
 from postconnector.model.address_space import Specificity
-from postconnector.model.organization import Organization
+from postconnector.model.imcea import encapsulated
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.size import MaxMessageSize
+from postconnector.model.topology import DomainType
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service, Table
 from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
+from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import (
-    agent_reason,
+    DOMAIN_SECURE_TABLE,
+    MUTUAL_TLS,
     certificate_file,
+    mutual_tls_domains,
     next_hop,
     password_table,
     service_settings,
@@ -24,43 +29,47 @@ from postconnector.postfix.native import (
 )
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import main_cf_value
-from postconnector.postfix.service_names import service_names
-from postconnector.selection.routing_table import Candidate, RoutingTable, Selected
+from postconnector.selection.outcome import Candidate, Selected
+from postconnector.selection.routing_table import RoutingTable
 
 TRANSPORT_TABLE = "transport"
+FOREIGN_TABLE = "foreign"
 AS_WITHOUT_TABLE = ":"
 """The right-hand side that sends mail where it would go without a table (transport(5))."""
 
 
 def compile_organization(
-    organization: Organization,
+    local: LocalRouting,
     facts: PostfixFacts,
     own: OwnNames,
     passwords: Mapping[str, str],
     certificates: Mapping[str, bytes],
 ) -> Compiled:
-    """Compile; `own` are Postfix' domains, `passwords` and `certificates` by connector name."""
-    names = service_names(connector.name for connector in organization.connectors)
-    enabled = [connector for connector in organization.connectors if connector.enabled]
-    native = [connector for connector in enabled if agent_reason(connector) is None]
-    routing = RoutingTable(organization.connectors)
-    default = next((c for (s, _), c in routing.addresses() if s is Specificity.ALL), None)
+    """Compile; `own` are Postfix' domains, `passwords` and `certificates` by connector name.
+
+    Raises UnknownAddressError for a server that mail goes to but whose fqdn is not declared.
+    """
+    names = local.names
+    native = [local.resolved(c) for c in local.own if local.agent_reason(c) is None]
+    default = next((c for (s, _), c in local.table.addresses() if s is Specificity.ALL), None)
     return Compiled(
         services=tuple(
             Service(
                 names[connector.name],
                 connector,
-                service_settings(connector, names[connector.name], facts),
+                service_settings(connector, names[connector.name], facts, local.settings),
             )
             for connector in native
         ),
         tables=(
-            Table(TRANSPORT_TABLE, tuple(sorted(_transport(routing, names, own).items()))),
+            Table(TRANSPORT_TABLE, tuple(sorted(_transport(local, own).items()))),
+            *_foreign_table(local),
+            *_domain_secure_table(native, local),
             *_password_tables(native, names, passwords),
         ),
         parameters=(
-            *_routing_parameters(default, names, facts),
-            *_policy_parameters(organization, facts),
+            *_routing_parameters(default, local, facts),
+            *_policy_parameters(local, facts),
         ),
         certificates={
             certificate_file(names[connector.name]): certificates[connector.name]
@@ -69,34 +78,72 @@ def compile_organization(
         },
         agent_only=tuple(
             AgentOnly(connector, reason)
-            for connector in enabled
-            if (reason := agent_reason(connector)) is not None
+            for connector in local.own
+            if (reason := local.agent_reason(connector)) is not None
         ),
         warnings=(
-            *_own_domain_warnings(routing, own),
+            *_own_domain_warnings(local.table, own),
             *_warnings(native, default, facts),
         ),
     )
 
 
-def route(connector: SendConnector, names: Mapping[str, str]) -> str:
-    """A connector as the right-hand side of a transport table: `service:nexthop`."""
-    return f"{names[connector.name]}:{next_hop(connector)}"
-
-
-def _transport(routing: RoutingTable, names: Mapping[str, str], own: OwnNames) -> dict[str, str]:
+def _transport(local: LocalRouting, own: OwnNames) -> dict[str, str]:
     entries: dict[str, str] = {}
-    for (specificity, domain), winner in routing.addresses():
-        target = route(winner.connector, names)
+    for (specificity, domain), winner in local.table.addresses():
+        target = local.target(winner)
         if specificity is Specificity.EXACT:
             entries[domain] = target  # also over what a wildcard put there
         elif specificity is Specificity.WILDCARD:
             entries[f".{domain}"] = target
             entries.setdefault(domain, target)
     for domain in own.names:
-        if _claimed_by(routing, domain) is not None:
+        if _claimed_by(local.table, domain) is not None:
             entries[domain] = AS_WITHOUT_TABLE
+    entries.update(_authoritative(local))
     return entries
+
+
+def _authoritative(local: LocalRouting) -> dict[str, str]:
+    """Accepted domains that no connector is asked for, where one would claim them."""
+    entries: dict[str, str] = {}
+    if local.table.standpoint.is_edge:
+        return entries
+    for domain in local.settings.accepted_domains:
+        if domain.domain_type is DomainType.AUTHORITATIVE and domain.domain_name != "*":
+            name = domain.sort_name
+            entries[name.removeprefix("*.")] = AS_WITHOUT_TABLE
+            if name.startswith("*."):
+                entries[name.removeprefix("*")] = AS_WITHOUT_TABLE
+    return entries
+
+
+def _foreign_table(local: LocalRouting) -> Iterator[Table]:
+    """Patterns for addresses of other types, which stand in the default accepted domain."""
+    domain = local.table.accepted_domains.default
+    entries = tuple(
+        (_foreign_pattern(kind, text, domain), local.target(winner))
+        for kind, text, winner in local.table.foreign_addresses()
+        if domain is not None
+    )
+    if entries:
+        yield Table(FOREIGN_TABLE, entries, patterns=True)
+
+
+def _foreign_pattern(kind: str, text: str | None, domain: str) -> str:
+    """Patterns are compared without case; special characters stand in brackets."""
+    address = "[^@]*" if text is None else _literal(encapsulated(text))
+    return f"/^IMCEA{_literal(kind)}-{address}@{_literal(domain)}$/"
+
+
+def _literal(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_=" else f"[{c}]" for c in text)
+
+
+def _domain_secure_table(native: list[SendConnector], local: LocalRouting) -> Iterator[Table]:
+    if any(mutual_tls_domains(connector, local.settings) for connector in native):
+        domains = {domain.lower() for domain in local.settings.tls_send_domain_secure_list}
+        yield Table(DOMAIN_SECURE_TABLE, tuple((d, MUTUAL_TLS) for d in sorted(domains)))
 
 
 def _claimed_by(routing: RoutingTable, domain: str) -> Candidate | None:
@@ -138,19 +185,22 @@ def _password_tables(
 
 
 def _routing_parameters(
-    default: Candidate | None, names: Mapping[str, str], facts: PostfixFacts
+    default: Candidate | None, local: LocalRouting, facts: PostfixFacts
 ) -> Iterator[Parameter]:
+    ours = facts.table(TRANSPORT_TABLE)
+    if any(_foreign_table(local)):
+        ours += f", {facts.pattern_table(FOREIGN_TABLE)}"
     yield Parameter(
         "transport_maps",
-        _before(facts.table(TRANSPORT_TABLE), facts.parameter("transport_maps")),
+        _before(ours, facts.parameter("transport_maps")),
         "the address spaces of the connectors, before the host's own tables",
     )
     if default is None:
         return
-    hop = next_hop(default.connector)
+    service, _, hop = local.target(default).partition(":")
     yield Parameter(
         "default_transport",
-        main_cf_value(names[default.connector.name] + (f":{hop}" if hop else "")),
+        main_cf_value(service + (f":{hop}" if hop else "")),
         f'Send connector "{default.connector.name}" has the address space *',
     )
     relayhost = facts.parameter("relayhost")
@@ -164,10 +214,10 @@ def _routing_parameters(
             )
 
 
-def _policy_parameters(organization: Organization, facts: PostfixFacts) -> Iterator[Parameter]:
+def _policy_parameters(local: LocalRouting, facts: PostfixFacts) -> Iterator[Parameter]:
     # Our own fault defers: what the host says for other policy services does not count here.
     service = (
-        f"check_policy_service {{ {organization.host.policy_service}, timeout=20s,"
+        f"check_policy_service {{ {local.organization.host.policy_service}, timeout=20s,"
         " { default_action=451 4.3.5 Connector policy service is unavailable } }"
     )
     for name in RESTRICTIONS:

@@ -18,11 +18,16 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A lookup table; one that is secret is readable by root alone and never shown."""
+    """A lookup table; one that is secret is readable by root alone and never shown.
+
+    The keys of one with `patterns` are regular expressions (regexp_table(5)), the first that
+    matches counts, and nothing is built of it.
+    """
 
     name: str
     entries: tuple[tuple[str, str], ...] = field(repr=False)
     secret: bool = False
+    patterns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ READ_PARAMETERS = (
     "relay_transport",
     "content_filter",
     "message_size_limit",
+    "smtp_tls_policy_maps",
 )
 """Parameters of which the compiler wants the host's own value, as main.cf has it."""
 
@@ -32,16 +33,17 @@ RESTRICTIONS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions"
 class PostfixFacts:
     """A Postfix instance as it is without us.
 
-    `version`: major and minor. `map_type`: for the tables we build. `smtp_chroot`: the chroot
-    column of its smtp(8) service. `parameters`: the values of READ_PARAMETERS, unexpanded.
-    `unasking_services`: smtpd(8) services that do not ask the policy service, because master.cf
-    sets one of RESTRICTIONS for them.
+    `version`: major and minor. `map_type`: for the tables we build. `hostname`: its myhostname.
+    `smtp_chroot`: the chroot column of its smtp(8) service. `parameters`: the values of
+    READ_PARAMETERS, unexpanded. `unasking_services`: smtpd(8) services that do not ask the
+    policy service, because master.cf sets one of RESTRICTIONS for them.
     """
 
     config_directory: Path
     queue_directory: Path
     version: tuple[int, int]
     map_type: str
+    hostname: str = "localhost"
     syslog_name: str = "postfix"
     smtp_chroot: str = "-"
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +62,10 @@ class PostfixFacts:
     def table(self, name: str) -> str:
         """A table of the published generation, as Postfix names it."""
         return f"{self.map_type}:{self.live_directory}/{name}"
+
+    def pattern_table(self, name: str) -> str:
+        """A table of patterns of the published generation, as Postfix names it."""
+        return f"regexp:{self.live_directory}/{name}"
 
     def parameter(self, name: str) -> str:
         """The host's own value of a parameter; empty if it has none."""

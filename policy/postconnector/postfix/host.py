@@ -13,6 +13,7 @@ from pathlib import Path
 from postconnector.postfix.configuration_files import without_ours
 from postconnector.postfix.facts import READ_PARAMETERS, RESTRICTIONS, PostfixFacts
 
+_EXPANDED = ("mail_version", "queue_directory", "myhostname", "syslog_name")
 _MAP_TYPES = ("lmdb", "cdb", "hash")
 _COMMAND_TIMEOUT = 120.0
 _SETTLED = 5.0
@@ -66,7 +67,7 @@ class PostfixHost:
             return self._facts_of(directory)
 
     def _facts_of(self, directory: Path) -> PostfixFacts:
-        expanded = _parameters(directory, ["-x", "mail_version", "queue_directory", "syslog_name"])
+        expanded = _parameters(directory, ["-x", *_EXPANDED])
         version = re.match(r"(\d+)\.(\d+)", expanded["mail_version"])
         if version is None:
             raise PostfixError(f"unknown Postfix version {expanded['mail_version']!r}")
@@ -83,6 +84,7 @@ class PostfixHost:
             queue_directory=Path(expanded["queue_directory"]),
             version=(int(version[1]), int(version[2])),
             map_type=map_type,
+            hostname=expanded["myhostname"],
             syslog_name=expanded["syslog_name"],
             smtp_chroot=chroot.rpartition("=")[2].strip() or "-",
             parameters=_parameters(directory, READ_PARAMETERS),

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from postconnector.certificates.choice import NoCertificateError, choose_certificate
 from postconnector.certificates.store import read_store
-from postconnector.model.organization import Organization
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.quoting import UnquotableError, table_entry
-from postconnector.sources.document import CONNECTORS
+from postconnector.sources.connector_entry import CONNECTORS
 
 _LONGEST_PASSWORD = 1000
 
@@ -34,11 +34,11 @@ class Inputs:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_inputs(organization: Organization, folder: Path, now: datetime | None = None) -> Inputs:
-    """Read what the enabled connectors name; relative paths start in `folder`."""
+def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) -> Inputs:
+    """Read what this host's connectors name; relative paths start in `folder`."""
     inputs = Inputs()
-    for index, connector in enumerate(organization.connectors):
-        if not connector.enabled:
+    for index, connector in enumerate(local.organization.connectors):
+        if not local.is_own(connector):
             continue
         try:
             if password := _password(connector, folder):
@@ -47,7 +47,7 @@ def read_inputs(organization: Organization, folder: Path, now: datetime | None =
             inputs.problems.append(
                 _problem(index, connector, "authentication_credential", str(error))
             )
-    _choose_certificates(organization, folder, now or datetime.now(UTC), inputs)
+    _choose_certificates(local, folder, now or datetime.now(UTC), inputs)
     return inputs
 
 
@@ -83,13 +83,11 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     return password
 
 
-def _choose_certificates(
-    organization: Organization, folder: Path, now: datetime, inputs: Inputs
-) -> None:
-    wanted = list(_with_certificate(organization))
+def _choose_certificates(local: LocalRouting, folder: Path, now: datetime, inputs: Inputs) -> None:
+    wanted = list(_with_certificate(local))
     if not wanted:
         return
-    store = read_store(folder / organization.host.certificate_directory)
+    store = read_store(folder / local.organization.host.certificate_directory)
     inputs.problems.extend(
         Problem(text, ("host", "certificate_directory"), severity=Severity.WARNING)
         for text in store.problems
@@ -104,10 +102,10 @@ def _choose_certificates(
             inputs.problems.append(_problem(index, connector, "tls_certificate_name", str(error)))
 
 
-def _with_certificate(organization: Organization) -> Iterator[tuple[int, SendConnector]]:
-    for index, connector in enumerate(organization.connectors):
+def _with_certificate(local: LocalRouting) -> Iterator[tuple[int, SendConnector]]:
+    for index, connector in enumerate(local.organization.connectors):
         if (
-            connector.enabled
+            local.is_own(connector)
             and connector.tls_certificate_name is not None
             and not connector.ignore_starttls
         ):

@@ -6,14 +6,21 @@ One function a group of properties; docs/properties.md has a row for each proper
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from postconnector.model.organization import OrganizationSettings
 from postconnector.model.send_connector import (
     SendConnector,
     SmartHostAuthMechanism,
     TlsAuthLevel,
 )
+from postconnector.model.topology import Server
 from postconnector.postfix.facts import PostfixFacts
 
 Setting = tuple[str, str]
+
+DOMAIN_SECURE_TABLE = "domain-secure"
+"""TLS policies of the domains in TLSSendDomainSecureList."""
+
+MUTUAL_TLS = "secure match=nexthop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +36,28 @@ class TlsDemand:
     match: str | None = None
 
 
-def agent_reason(connector: SendConnector) -> str | None:
-    """Why Postfix can't deliver for this connector by itself; None if it can."""
+def agent_reason(connector: SendConnector, server: Server | None = None) -> str | None:
+    """Why Postfix on this server can't deliver for this connector by itself; None if it can."""
     if (
         connector.tls_auth_level is TlsAuthLevel.CERTIFICATE_VALIDATION
         and connector.smart_host_auth_mechanism is not SmartHostAuthMechanism.BASIC_AUTH_REQUIRE_TLS
     ):
         return "Postfix can't check a certificate without its name (CertificateValidation)"
+    if any(space.attributes for space in connector.address_spaces):
+        return "Postfix can't compare the attributes of X.400 addresses"
+    asks_own_dns = connector.use_external_dns_servers_enabled and connector.dns_routing_enabled
+    if asks_own_dns and server is not None and server.external_dns_servers:
+        return (
+            "Postfix can't ask other DNS servers for one connector (UseExternalDNSServersEnabled)"
+        )
     return None
+
+
+def mutual_tls_domains(connector: SendConnector, settings: OrganizationSettings) -> tuple[str, ...]:
+    """The domains that DomainSecureEnabled reaches only by TLS with the domain's certificate."""
+    if not connector.domain_secure_enabled or not connector.dns_routing_enabled:
+        return ()
+    return () if connector.ignore_starttls else settings.tls_send_domain_secure_list
 
 
 def next_hop(connector: SendConnector) -> str:
@@ -67,15 +88,16 @@ def tls_demand(connector: SendConnector) -> TlsDemand:
 
 
 def service_settings(
-    connector: SendConnector, service: str, facts: PostfixFacts
+    connector: SendConnector, service: str, facts: PostfixFacts, settings: OrganizationSettings
 ) -> tuple[Setting, ...]:
     """All settings (`-o`) of the connector's smtp(8) service."""
+    policies = DOMAIN_SECURE_TABLE if mutual_tls_domains(connector, settings) else None
     return (
         ("syslog_name", f"{facts.syslog_name}/{service}"),
         ("smtp_fallback_relay", ""),
         *_greeting(connector),
         *_source_address(connector, facts),
-        *_tls(connector, facts),
+        *_tls(connector, facts, policies),
         *_own_certificate(connector, service, facts),
         *_authentication(connector, service, facts),
     )
@@ -101,15 +123,21 @@ def _source_address(connector: SendConnector, facts: PostfixFacts) -> Iterator[S
         yield "smtp_bind_address_enforce", "yes"
 
 
-def _tls(connector: SendConnector, facts: PostfixFacts) -> Iterator[Setting]:
+def _tls(connector: SendConnector, facts: PostfixFacts, table: str | None) -> Iterator[Setting]:
+    """`table` names the policies that the connector has for single domains."""
     demand = tls_demand(connector)
+    policies = facts.table(table) if table is not None else ""
     if demand.level is None:
         if host_tls_level(facts) in ("", "none"):
             yield "smtp_tls_security_level", "may"
+        if policies:
+            theirs = facts.parameter("smtp_tls_policy_maps")
+            yield "smtp_tls_policy_maps", f"{policies}, {theirs}" if theirs else policies
+            yield "smtp_tls_loglevel", "1"
         return
     yield "smtp_tls_security_level", demand.level
     # The host's exceptions for single destinations must not weaken what the connector demands.
-    yield "smtp_tls_policy_maps", ""
+    yield "smtp_tls_policy_maps", policies
     if facts.parameter("smtp_tls_per_site"):
         yield "smtp_tls_per_site", ""
     if demand.level != "none":

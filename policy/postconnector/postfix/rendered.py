@@ -44,7 +44,7 @@ def render(
     files = {PUBLISHED_CONNECTORS: GenerationFile(connectors_file)}
     for table in compiled.tables:
         source = "".join(table_entry(key, value) for key, value in table.entries)
-        files[table.name] = GenerationFile(source.encode(), table.secret, is_table=True)
+        files[table.name] = GenerationFile(source.encode(), table.secret, not table.patterns)
     for name, pem in compiled.certificates.items():
         files[name] = GenerationFile(pem, secret=True)
     configuration = ConfigurationFiles(

@@ -1,19 +1,23 @@
-"""Reading a connectors file (TOML) from disk, with every problem and its line.
+"""Reading a connectors file (TOML or JSON, by content) from disk, with every problem's line.
 
 Bounds: a file of more than 64 MB is refused; it would be no connectors file.
 """
 
 import codecs
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tomli
 
 from postconnector.model.organization import Organization
 from postconnector.model.problem import Problem
+from postconnector.model.property_names import EXCHANGE_NAMES
+from postconnector.sources import json_lines, toml_lines
 from postconnector.sources.document import read_document
-from postconnector.sources.toml_lines import line_of, locate
+from postconnector.sources.line_numbers import line_of
 
 DEFAULT_FILE = Path("/etc/postconnector/connectors.toml")
 _LARGEST_FILE = 64 * 1024**2
@@ -21,6 +25,14 @@ _LARGEST_FILE = 64 * 1024**2
 
 class UnreadableFileError(Exception):
     """The file can't be read at all; the text says which and why."""
+
+
+class _BrokenDocumentError(Exception):
+    """The data is no document; the text says why, `line` where if known."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +44,27 @@ class ConnectorsFile:
     organization: Organization | None
     problems: tuple[Problem, ...]
 
+    @property
+    def is_json(self) -> bool:
+        """Whether the file is JSON; a TOML file never begins with a brace."""
+        return self.data.lstrip()[:1] == b"{"
+
     def located(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with this file's name and their lines, in the order of the lines."""
         problems = list(problems)
         if not problems:
             return ()
-        lines = locate(_normal(self.data.decode("utf-8")))
-        placed = [p.at(str(self.path), line_of(lines, p.path)) for p in problems]
+        text = _normal(self.data.decode("utf-8"))
+        lines = (json_lines if self.is_json else toml_lines).locate(text)
+        placed = [self._spelled(p).at(str(self.path), line_of(lines, p.path)) for p in problems]
         return tuple(sorted(placed, key=lambda problem: problem.line or 0))
+
+    def _spelled(self, problem: Problem) -> Problem:
+        """In JSON, properties have Exchange's names."""
+        if not self.is_json or problem.property is None:
+            return problem
+        name = EXCHANGE_NAMES.get(problem.property, problem.property)
+        return replace(problem, property=name)
 
 
 def read_connectors_file(path: Path) -> ConnectorsFile:
@@ -59,27 +84,58 @@ def read_connectors_file(path: Path) -> ConnectorsFile:
 
 def parse_connectors(data: bytes, path: Path) -> ConnectorsFile:
     """Validate the contents of a connectors file; `path` names it in messages."""
-    if data.startswith(codecs.BOM_UTF8):
-        message = "the file begins with a byte order mark; save it as UTF-8 without one"
-        return _refused(data, path, message, 1)
+    file = ConnectorsFile(path, data, None, ())
     try:
-        document = tomli.loads(_normal(data.decode("utf-8")))
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return _refused(data, path, "this line is not UTF-8; save the file as UTF-8", line)
-    except tomli.TOMLDecodeError as error:
-        return _refused(data, path, f"this is not TOML: {error.msg}", error.lineno)
-    except ValueError as error:  # a number that Python would rather not read
-        return _refused(data, path, f"this is not TOML: {error}", None)
-    except RecursionError:
-        return _refused(data, path, "this is nested too deeply", None)
-    reading = read_document(document)
-    file = ConnectorsFile(path, data, reading.organization, ())
+        document = (_parse_json if file.is_json else _parse_toml)(_text(data))
+    except _BrokenDocumentError as error:
+        return replace(file, problems=(Problem(str(error)).at(str(path), error.line),))
+    reading = read_document(document, shown=file.is_json)
+    file = replace(file, organization=reading.organization)
     return replace(file, problems=file.located(reading.problems))
 
 
-def _refused(data: bytes, path: Path, message: str, line: int | None) -> ConnectorsFile:
-    return ConnectorsFile(path, data, None, (Problem(message).at(str(path), line),))
+def _text(data: bytes) -> str:
+    if data.startswith(codecs.BOM_UTF8):
+        raise _BrokenDocumentError(
+            "the file begins with a byte order mark; save it as UTF-8 without one", 1
+        )
+    try:
+        return _normal(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _BrokenDocumentError("this line is not UTF-8; save the file as UTF-8", line) from None
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise _BrokenDocumentError(f"this is not TOML: {error.msg}", error.lineno) from None
+    except ValueError as error:  # a number that Python would rather not read
+        raise _BrokenDocumentError(f"this is not TOML: {error}") from None
+    except RecursionError:
+        raise _BrokenDocumentError("this is nested too deeply") from None
+
+
+def _parse_json(text: str) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise _BrokenDocumentError(f"this is not JSON: {error.msg}", error.lineno) from None
+    except ValueError as error:
+        raise _BrokenDocumentError(f"this is not JSON: {error}") from None
+    except RecursionError:
+        raise _BrokenDocumentError("this is nested too deeply") from None
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{json.dumps(name)} stands twice in one object")
+        found[name] = value
+    return found
 
 
 def _normal(text: str) -> str:

@@ -24,15 +24,6 @@ def locate(text: str) -> dict[DocumentPath, int]:
     return _Scanner(text).scan()
 
 
-def line_of(lines: dict[DocumentPath, int], path: DocumentPath) -> int | None:
-    """Return the line of `path`, or of the nearest thing around it that has one."""
-    while path:
-        if path in lines:
-            return lines[path]
-        path = path[:-1]
-    return None
-
-
 class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text

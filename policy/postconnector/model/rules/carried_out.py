@@ -1,0 +1,56 @@
+"""Properties that are kept and shown, but that nothing here or in Postfix carries out (yet).
+
+No demand on TLS or size is among them: those are carried out, or refused.
+"""
+
+from collections.abc import Iterator
+
+from postconnector.model.organization import OrganizationSettings
+from postconnector.model.property_names import EXCHANGE_NAMES
+from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
+from postconnector.model.send_connector import SendConnector
+from postconnector.model.versions import INSTEAD, is_in_version
+
+RULES: list[Rule] = []
+
+_REASONS = {
+    "cloud_services_mail_enabled": (
+        "headers between premises and cloud are not converted by this version"
+    ),
+    "error_policies": "failures keep the weight that Postfix gives them",
+    "connection_inactivity_time_out": "Postfix closes idle connections by its own time limits",
+    "smtp_max_messages_per_connection": "Postfix reuses connections by its own limits",
+    "protocol_logging_level": "Postfix logs each delivery, but not the dialogue of a connector",
+    "connector_type": "a label of the Hybrid Configuration Wizard",
+    "require_oorg": "reserved by Microsoft, and not documented",
+    "frontend_proxy_enabled": "there is no Front End Transport service; mail leaves directly",
+    "is_coexistence_connector": f"instead: {INSTEAD['is_coexistence_connector']}",
+    "linked_receive_connector": (
+        "mail received there takes the ordinary route; instead:"
+        f" {INSTEAD['linked_receive_connector']}"
+    ),
+}
+
+
+@rule_for(RULES)
+def _not_carried_out(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
+    for field, reason in _REASONS.items():
+        value = getattr(connector, field)
+        default = SendConnector.model_fields[field].default
+        if value != default and is_in_version(field, settings.exchange_version):
+            yield warning(field, f"{EXCHANGE_NAMES[field]} is not carried out: {reason}")
+
+
+@rule_for(RULES, "use_external_dns_servers_enabled", "dns_routing_enabled")
+def _external_dns_servers(
+    connector: SendConnector, settings: OrganizationSettings
+) -> Iterator[Finding]:
+    if not connector.use_external_dns_servers_enabled:
+        return
+    sources = settings.source_servers(connector) or settings.servers
+    if not any(server.external_dns_servers for server in sources):
+        yield warning(
+            "use_external_dns_servers_enabled",
+            "UseExternalDNSServersEnabled is not carried out: no server has external_dns_servers,"
+            " so the host's own resolver is asked",
+        )

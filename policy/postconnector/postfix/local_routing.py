@@ -1,0 +1,111 @@
+"""The connectors as one Postfix host carries them out: which are its own, where each leads.
+
+A connector whose source server this host is has a service of its own here; mail for another's
+goes to that connector's source servers, which decide again.
+"""
+
+from collections.abc import Iterator
+
+from postconnector.model.organization import Organization
+from postconnector.model.send_connector import SendConnector
+from postconnector.model.smart_host import SmartHost
+from postconnector.model.topology import Server
+from postconnector.postfix.native import agent_reason, next_hop
+from postconnector.postfix.service_names import service_names
+from postconnector.selection.outcome import Candidate
+from postconnector.selection.routing_table import RoutingTable
+from postconnector.selection.standpoint import Hidden
+
+_BETWEEN_SERVERS = "smtp"
+"""The host's own smtp(8) service: what is between servers is not the connector's business."""
+
+
+class UnknownAddressError(Exception):
+    """Mail can't be handed to a server of the organization whose host name is not declared."""
+
+
+def path_of(candidate: Candidate, server: Server | None) -> str:
+    """Which path a candidate's mail takes on a server: `native`, or by the `agent`."""
+    own = candidate.reach.hops == 0
+    return "agent" if own and agent_reason(candidate.connector, server) else "native"
+
+
+class LocalRouting:
+    """An organization on the host that is the server of this name (None: it declares none).
+
+    Raises UnknownServerError, and UnknownAddressError for -- without known Mailbox servers.
+    """
+
+    def __init__(self, organization: Organization, server: str | None) -> None:
+        self.table = RoutingTable(organization, server)
+        self.server = self.table.standpoint.server
+        self.settings = organization.settings
+        self.names = service_names(connector.name for connector in organization.connectors)
+        self.organization = organization
+        self.own = tuple(c for c in organization.connectors if self.is_own(c))
+
+    def is_own(self, connector: SendConnector) -> bool:
+        """Whether this host carries a connector out."""
+        reach = self.table.standpoint.reach(connector)
+        return connector.enabled and not isinstance(reach, Hidden) and reach.hops == 0
+
+    def agent_reason(self, connector: SendConnector) -> str | None:
+        """Why Postfix can't deliver for a connector of this host by itself; None if it can."""
+        return agent_reason(connector, self.server)
+
+    def next_hop(self, connector: SendConnector) -> str:
+        """The nexthop of a connector of this host; empty means the recipient's domain."""
+        return next_hop(self.resolved(connector))
+
+    def resolved(self, connector: SendConnector) -> SendConnector:
+        """The connector with the subscribed site's Mailbox servers for the smart host `--`."""
+        if not any(host.is_subscribed_site for host in connector.smart_hosts):
+            return connector
+        hosts = tuple(
+            resolved
+            for host in connector.smart_hosts
+            for resolved in (self._subscribed_servers() if host.is_subscribed_site else (host,))
+        )
+        return connector.model_copy(update={"smart_hosts": hosts})
+
+    def target(self, candidate: Candidate) -> str:
+        """A candidate as the right-hand side of a transport table: `service:nexthop`."""
+        connector = candidate.connector
+        if candidate.reach.hops == 0:
+            return f"{self.names[connector.name]}:{self.next_hop(connector)}"
+        servers = ", ".join(f"[{_host_name(server)}]" for server in self._sources(candidate))
+        return f"{_BETWEEN_SERVERS}:{servers}"
+
+    def _sources(self, candidate: Candidate) -> list[Server]:
+        """The source servers of the site where the connector stands for us."""
+        path = candidate.reach.path
+        local = self.server.site if self.server is not None else None
+        site = path.sites[-1] if path is not None else local
+        found = []
+        for server in self.settings.source_servers(candidate.connector):
+            stands = self.settings.subscribed_site(server) if server.is_edge else server.site
+            if (stands or "").casefold() == (site or "").casefold():
+                found.append(server)
+        return found
+
+    def _subscribed_servers(self) -> Iterator[SmartHost]:
+        site = self.settings.subscribed_site(self.server) if self.server is not None else None
+        servers = [s for s in self.settings.servers if not s.is_edge]
+        if site is not None:
+            servers = [s for s in servers if (s.site or "").casefold() == site.casefold()]
+        if not servers:
+            raise UnknownAddressError(
+                "the smart host -- stands for the Mailbox servers of the subscribed site, but the"
+                " organization declares none; add [[organization.server]]"
+            )
+        for server in servers:
+            yield SmartHost(_host_name(server), is_address=False)
+
+
+def _host_name(server: Server) -> str:
+    if server.fqdn is None:
+        raise UnknownAddressError(
+            f"mail goes to server {server.name}, but its fqdn is not declared; add it under"
+            " [[organization.server]]"
+        )
+    return server.fqdn

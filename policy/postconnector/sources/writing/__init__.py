@@ -1,0 +1,1 @@
+"""Writing organizations: TOML, JSON, PowerShell commands; and editing a TOML file in place."""

@@ -1,0 +1,100 @@
+"""An organization in the forms in which files say it, without what goes without saying."""
+
+from typing import Any
+
+from postconnector.model.exchange_form import exchange_form, shown_value
+from postconnector.model.organization import HostSettings, Organization, OrganizationSettings
+from postconnector.model.send_connector import Credential, SendConnector
+from postconnector.model.size import MaxMessageSize
+from postconnector.model.versions import default_max_message_size
+
+_TOML_PARTS = {
+    "accepted_domains": "accepted_domains",
+    "sites": "site",
+    "site_links": "site_link",
+    "servers": "server",
+    "edge_subscriptions": "edge_subscription",
+}
+_JSON_NAMES = {
+    "ad_cost": "ADCost",
+    "external_dns_servers": "ExternalDNSServers",
+    "tls_send_domain_secure_list": "TLSSendDomainSecureList",
+}
+
+
+def connector_as_toml(connector: SendConnector, settings: OrganizationSettings) -> dict[str, Any]:
+    """A connector's properties that are not the default of the organization's version."""
+    defaults: dict[str, object] = {
+        name: field.default for name, field in SendConnector.model_fields.items()
+    }
+    defaults["max_message_size"] = default_max_message_size(
+        settings.exchange_version, connector.usage
+    )
+    return {
+        name: _toml_value(name, getattr(connector, name))
+        for name in SendConnector.model_fields
+        if name == "name" or getattr(connector, name) != defaults[name]
+    }
+
+
+def _toml_value(name: str, value: object) -> object:
+    if isinstance(value, Credential):
+        return {"user_name": value.user_name, "password_file": value.password_file}
+    return shown_value(name, value)
+
+
+def settings_as_toml(settings: OrganizationSettings) -> dict[str, Any]:
+    """The table `organization`; empty if it says nothing."""
+    table: dict[str, Any] = {}
+    if "exchange_version" in settings.model_fields_set:
+        table["exchange_version"] = settings.exchange_version.value
+    if settings.tls_send_domain_secure_list:
+        table["tls_send_domain_secure_list"] = list(settings.tls_send_domain_secure_list)
+    for field, name in _TOML_PARTS.items():
+        entries = [
+            {key: _plain(value) for key, value in entry if key in entry.model_fields_set}
+            for entry in getattr(settings, field)
+        ]
+        if entries:
+            table[name] = entries
+    return table
+
+
+def host_as_toml(host: HostSettings) -> dict[str, Any]:
+    """The table `host`; empty if it says nothing."""
+    return {name: value for name, value in host if name in host.model_fields_set}
+
+
+def organization_as_json(organization: Organization) -> dict[str, Any]:
+    """The whole organization as JSON files have it."""
+    settings = organization.settings
+    table: dict[str, Any] = {"ExchangeVersion": settings.exchange_version.value}
+    for field in _TOML_PARTS:
+        table[_json_name(field)] = [
+            {_json_name(key): _plain(value) for key, value in entry}
+            for entry in getattr(settings, field)
+        ]
+    secure = settings.tls_send_domain_secure_list
+    if secure:
+        table[_json_name("tls_send_domain_secure_list")] = list(secure)
+    document: dict[str, Any] = {
+        "Organization": table,
+        "SendConnectors": [
+            exchange_form(connector, settings.exchange_version)
+            for connector in organization.connectors
+        ],
+    }
+    host = host_as_toml(organization.host)
+    if host:
+        document["Host"] = {_json_name(name): value for name, value in host.items()}
+    return document
+
+
+def _json_name(field: str) -> str:
+    return _JSON_NAMES.get(field) or "".join(part.capitalize() for part in field.split("_"))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [str(element) for element in value]
+    return str(value) if isinstance(value, MaxMessageSize) else value
