@@ -36,8 +36,8 @@ class AddressSpace:
     """One address space; `address` keeps the case in which it was written.
 
     `domain` is what is compared: of type SMTP the domain in lower case, without the wildcard
-    label; of another type the text as it is compared. It is empty for `*` and `--`. `attributes` are
-    those of an X.400 address.
+    label; of another type the text as it is compared. It is empty for `*` and `--`.
+    `attributes` are those of an X.400 address.
     """
 
     address: str

@@ -111,7 +111,7 @@ def _recipient(value: object) -> Recipient:
 
 def _message(request: Mapping[str, Any]) -> Message:
     kind = request.get("message_type") or MessageType.NORMAL.value
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         raise BadRequestError(f"message_type is none of {', '.join(_TYPES)}")
     return Message(_size(request, "size"), _size(request, "original_size"), _TYPES[kind])
 
