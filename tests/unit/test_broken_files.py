@@ -19,7 +19,7 @@ import pytest
 from postconnector.cli.main import main
 
 BROKEN = Path(__file__).with_name("broken")
-FILES = sorted(BROKEN.glob("*.toml"))
+FILES = sorted([*BROKEN.glob("*.toml"), *BROKEN.glob("*.json")])
 _EXPECT = re.compile(r"# expect: (?P<line>\d+|-) \| (?P<property>[^|]+) \| (?P<part>.+)")
 
 

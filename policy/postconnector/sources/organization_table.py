@@ -4,8 +4,8 @@ Each of its parts is a list of entries that is named in the singular, the plural
 does (`site`, `sites`, `Sites`).
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -37,6 +37,10 @@ _FIELDS = {
 }
 
 
+_REFERENCES = frozenset(("name", "domain_name", "default", "site", "sites", "server_role"))
+"""What entries say of each other; one in which this is broken takes no part in that."""
+
+
 def read_organization_settings(
     key: str, table: object
 ) -> tuple[OrganizationSettings, list[Problem]]:
@@ -50,27 +54,31 @@ def read_organization_settings(
         for name in entries.unknown
     ]
     fields: dict[str, Any] = {}
+    places: dict[str, list[DocumentPath]] = {}
     for field, value in entries.fields.items():
         if field in _PARTS:
-            fields[field], found = _read_part(field, entries.spelling[field], value)
-            problems += found
+            found, wrong = _read_part(field, entries.spelling[field], value)
+            fields[field] = tuple(entry for entry, _ in found)
+            places[field] = [path for _, path in found]
+            problems += wrong
         else:
             fields[field] = value
-    settings, _, found = validate(OrganizationSettings, fields)
-    problems += found
+    settings, _, wrong = validate(OrganizationSettings, fields)
+    problems += wrong
     settings = settings or OrganizationSettings()
-    problems += _references(settings, {f: entries.spelling.get(f, f) for f in _PARTS})
+    problems += _reference_problems(settings, places, whole=not problems)
     return settings, entries.as_spelled(problems, (key,))
 
 
 def _read_part(
     field: str, spelling: str, value: object
-) -> tuple[tuple[BaseModel, ...], list[Problem]]:
+) -> tuple[list[tuple[BaseModel, DocumentPath]], list[Problem]]:
+    """The entries of a part, each with its place, and all that is wrong with them."""
     singular, kind = _PARTS[field]
     if not isinstance(value, Sequence) or isinstance(value, str):
         message = f"write [[{ORGANIZATION}.{singular}]], in double brackets"
-        return (), [Problem(message, (spelling,), property=spelling)]
-    found: list[BaseModel] = []
+        return [], [Problem(message, (spelling,), property=spelling)]
+    found: list[tuple[BaseModel, DocumentPath]] = []
     problems: list[Problem] = []
     names = {folded(name): name for name in kind.model_fields}
     for index, item in enumerate(value):
@@ -83,76 +91,101 @@ def _read_part(
         wrong = entries.problems + wrong
         wrong += [unknown((key,), key, kind.model_fields, "entry") for key in entries.unknown]
         problems += entries.as_spelled(wrong, path)
-        if entry is not None and not broken:
-            found.append(entry)
-    return tuple(found), problems
+        if entry is not None and not broken & _REFERENCES:
+            found.append((entry, path))
+    return found, problems
 
 
-def _references(settings: OrganizationSettings, spelling: Mapping[str, str]) -> Iterator[Problem]:
-    """What the parts say of each other."""
+@dataclass(frozen=True, slots=True)
+class _Flaw:
+    """What an entry says that does not fit the others: its part, number there, and property."""
 
-    def problem(field: str, message: str, severity: Severity = Severity.ERROR) -> Problem:
-        return Problem(message, (spelling[field],), property=_PARTS[field][0], severity=severity)
-
-    for field in _PARTS:
-        for name in _repeated(entry.sort_name for entry in getattr(settings, field)):
-            yield problem(field, f"{quoted(name)} is there more than once")
-    defaults = [domain for domain in settings.accepted_domains if domain.default]
-    if len(defaults) > 1:
-        names = " and ".join(domain.domain_name for domain in defaults)
-        yield problem("accepted_domains", f"{names} are both the default; only one can be")
-    yield from (problem("site_links", text) for text in _link_problems(settings))
-    yield from (problem("servers", text) for text in _server_problems(settings))
-    yield from (problem("edge_subscriptions", text) for text in _subscription_problems(settings))
-    for text in _unlinked_sites(settings):
-        yield problem("sites", text, Severity.WARNING)
+    part: str
+    number: int
+    name: str
+    message: str
+    severity: Severity = Severity.ERROR
 
 
-def _repeated(names: Iterable[str]) -> list[str]:
-    return [name for name, times in Counter(names).items() if times > 1]
+def _reference_problems(
+    settings: OrganizationSettings, places: Mapping[str, list[DocumentPath]], *, whole: bool
+) -> Iterator[Problem]:
+    """What the parts say of each other; if not `whole`, what is broken is not missed as well."""
+    flaws = [
+        *_repeated(settings),
+        *_link_flaws(settings),
+        *_server_flaws(settings),
+        *_subscription_flaws(settings),
+        *(_unlinked_sites(settings) if whole else ()),
+    ]
+    for flaw in flaws:
+        path = (*places[flaw.part][flaw.number], flaw.name)
+        yield Problem(flaw.message, path, property=flaw.name, severity=flaw.severity)
 
 
-def _link_problems(settings: OrganizationSettings) -> Iterator[str]:
-    for link in settings.site_links:
+def _repeated(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    for part in _PARTS:
+        seen: set[str] = set()
+        for number, entry in enumerate(getattr(settings, part)):
+            if entry.sort_name in seen:
+                name = "domain_name" if part == "accepted_domains" else "name"
+                message = f"{quoted(entry.sort_name)} is there more than once"
+                yield _Flaw(part, number, name, message)
+            seen.add(entry.sort_name)
+    defaults = [n for n, domain in enumerate(settings.accepted_domains) if domain.default]
+    for number in defaults[1:]:
+        first = settings.accepted_domains[defaults[0]].domain_name
+        message = f"{first} is the default already; only one domain can be"
+        yield _Flaw("accepted_domains", number, "default", message)
+
+
+def _unknown_site(settings: OrganizationSettings, name: str) -> str | None:
+    """What is wrong with the name of a site."""
+    if any(site.sort_name == name.casefold() for site in settings.sites):
+        return None
+    shown = ", ".join(site.name for site in settings.sites) or "none"
+    return f"there is no site {quoted(name)}; known are {shown}"
+
+
+def _link_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    for number, link in enumerate(settings.site_links):
         if len({name.casefold() for name in link.sites}) < 2:
-            yield f"{link.name}: a site link is between two or more sites; name them"
-        yield from _undeclared_sites(settings, link.name, link.sites)
+            message = "a site link is between two or more sites; name them"
+            yield _Flaw("site_links", number, "sites", message)
+        for name in link.sites:
+            if (wrong := _unknown_site(settings, name)) is not None:
+                yield _Flaw("site_links", number, "sites", wrong)
 
 
-def _undeclared_sites(
-    settings: OrganizationSettings, of: str, names: Iterable[str]
-) -> Iterator[str]:
-    known = {site.sort_name for site in settings.sites}
-    for name in names:
-        if name.casefold() not in known:
-            shown = ", ".join(site.name for site in settings.sites) or "none"
-            yield f"{of}: there is no site {quoted(name)}; known are {shown}"
+def _server_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    for number, server in enumerate(settings.servers):
+        wrong: str | None = None
+        if server.is_edge and server.site is not None:
+            wrong = (
+                "an Edge server stands in no site; take it out, and say the site that it is"
+                " subscribed to in [[organization.edge_subscription]]"
+            )
+        elif not server.is_edge and server.site is not None:
+            wrong = _unknown_site(settings, server.site)
+        elif not server.is_edge and settings.sites:
+            wrong = "a Mailbox server stands in a site; say which"
+        if wrong is not None:
+            yield _Flaw("servers", number, "site", wrong)
 
 
-def _server_problems(settings: OrganizationSettings) -> Iterator[str]:
-    for server in settings.servers:
-        if server.is_edge:
-            if server.site is not None:
-                yield (
-                    f"{server.name}: an Edge server stands in no site; take it out, and say the"
-                    " site it is subscribed to in [[organization.edge_subscription]]"
-                )
-        elif server.site is not None:
-            yield from _undeclared_sites(settings, server.name, [server.site])
-        elif settings.sites:
-            yield f"{server.name}: a Mailbox server stands in a site; say which"
-
-
-def _subscription_problems(settings: OrganizationSettings) -> Iterator[str]:
-    for subscription in settings.edge_subscriptions:
+def _subscription_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    for number, subscription in enumerate(settings.edge_subscriptions):
         server = settings.server(subscription.name)
         if server is None or not server.is_edge:
-            yield f"{subscription.name}: there is no Edge server of this name"
-        yield from _undeclared_sites(settings, subscription.name, [subscription.site])
+            message = f"there is no Edge server {quoted(subscription.name)}"
+            yield _Flaw("edge_subscriptions", number, "name", message)
+        if (wrong := _unknown_site(settings, subscription.site)) is not None:
+            yield _Flaw("edge_subscriptions", number, "site", wrong)
 
 
-def _unlinked_sites(settings: OrganizationSettings) -> Iterator[str]:
+def _unlinked_sites(settings: OrganizationSettings) -> Iterator[_Flaw]:
     linked = {name.casefold() for link in settings.site_links for name in link.sites}
-    for site in settings.sites:
+    for number, site in enumerate(settings.sites):
         if len(settings.sites) > 1 and site.sort_name not in linked:
-            yield f"{site.name}: no site link reaches this site, so no mail from others does"
+            message = "no site link reaches this site, so no mail from other sites does"
+            yield _Flaw("sites", number, "name", message, Severity.WARNING)
