@@ -1,5 +1,6 @@
 """The commands as a user meets them: check, list, show, route; what they print and end with."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -170,6 +171,82 @@ def test_route(
 ) -> None:
     [answer] = as_json(capsys, "route", "-c", file, "--json", "--size", size, recipient)
     assert {name: answer[name] for name in expected} == expected
+
+
+ORGANIZATION = """\
+[[organization.accepted_domains]]
+domain_name = "contoso.com"
+default = true
+[[organization.server]]
+name = "EDGE1"
+server_role = "Edge"
+[[organization.server]]
+name = "MBX1"
+site = "HQ"
+[[organization.edge_subscription]]
+name = "EDGE1"
+site = "HQ"
+[[organization.site]]
+name = "HQ"
+[[send_connector]]
+name = "Fax"
+address_spaces = ["FAX:*"]
+dns_routing_enabled = false
+smart_hosts = ["fax.contoso.com"]
+source_transport_servers = ["MBX1"]
+[[send_connector]]
+name = "Inbound"
+address_spaces = ["--"]
+dns_routing_enabled = false
+smart_hosts = ["--"]
+source_transport_servers = ["EDGE1"]
+"""
+
+
+def test_route_to_other_types_and_from_other_servers(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(ORGANIZATION)
+    options = ["-c", str(path), "--json", "--server"]
+    [fax] = as_json(capsys, "route", *options, "MBX1", "FAX:+1 425")
+    assert (fax["recipient"], fax["connector"], fax["server"]) == ("FAX:+1 425", "Fax", "MBX1")
+    assert fax["lookup"] == "table of patterns: FAX -> pc-fax:fax.contoso.com:25"
+    [edge] = as_json(capsys, "route", *options, "EDGE1", "ann@contoso.com")
+    assert (edge["connector"], edge["next_hop_domain"]) == ("Inbound", "--")
+    assert "its fqdn is not declared" in edge["reason"]
+    assert main(["route", *options, "MBX9", "ann@contoso.com"]) == os.EX_CONFIG
+    assert "known are EDGE1, MBX1" in capsys.readouterr().err
+
+
+def test_route_without_a_standpoint_says_so(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(ORGANIZATION)
+    assert main(["route", "-c", str(path), "FAX:1"]) == os.EX_OK
+    assert "write [host] server = one of EDGE1, MBX1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["", "x", "[]", '{"recipient": 1}', "9" * 5000, "[" * 100_000])
+def test_batch_answers_every_line(
+    capsys: Capture, file: str, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    good = '{"recipient": "bob@fabrikam.com", "size": 12000000}'
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{good}\n{line}\n{good}\n"))
+    assert main(["route", "-c", file, "--batch"]) == os.EX_DATAERR
+    output = capsys.readouterr()
+    first, wrong, last = (json.loads(answer) for answer in output.out.splitlines())
+    assert (
+        first
+        == last
+        == {
+            "outcome": "connector",
+            "connector": "Internet",
+            "code": None,
+            "delivery_type": "DnsConnectorDelivery",
+            "next_hop_domain": "fabrikam.com",
+            "path": "native",
+        }
+    )
+    assert set(wrong) == {"outcome", "error"}
+    assert "standard input:2: error:" in output.err
 
 
 def test_route_without_a_connector(capsys: Capture, tmp_path: Path) -> None:

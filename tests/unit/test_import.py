@@ -499,6 +499,9 @@ def test_output_file_is_made_and_never_written_over(tmp_path: Path, capsys: Capt
     assert "is there already" in capsys.readouterr().err
     assert target.read_bytes() == before
     assert main(["import", str(tmp_path / "none"), "-o", str(target)]) == os.EX_NOINPUT
+    target.write_text("")
+    assert main(["import", str(export), "-o", str(target)]) == os.EX_OK
+    assert target.read_bytes() == before
 
 
 def test_an_export_says_nothing_to_the_terminal(imported: Importer) -> None:

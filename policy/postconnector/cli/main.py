@@ -25,6 +25,7 @@ from postconnector.cli import (
     route,
     show,
 )
+from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_error, print_problems
 from postconnector.postfix.host import PostfixError
@@ -94,15 +95,19 @@ def main(command_line: Sequence[str] | None = None) -> int:
 
 
 def _parse(command_line: Sequence[str]) -> argparse.Namespace:
-    arguments = _parser().parse_args(_respelled(command_line))
+    respelled, command = _respelled(command_line)
+    arguments = _parser(command).parse_args(respelled)
     arguments.file_given = hasattr(arguments, "file")
     if not arguments.file_given:
         arguments.file = DEFAULT_FILE
     return arguments
 
 
-def _respelled(command_line: Sequence[str]) -> list[str]:
-    """Exchange's commands are named in any case, and some take options in its spelling."""
+def _respelled(command_line: Sequence[str]) -> tuple[list[str], Command | None]:
+    """The command line as argparse is to see it, and the command in it.
+
+    Exchange's commands are named in any case, and some take options in its spelling.
+    """
     by_name = {name: c for c in COMMANDS for name in (c.name, *c.aliases)}
     takes_value = False
     for index, argument in enumerate(command_line):
@@ -112,8 +117,9 @@ def _respelled(command_line: Sequence[str]) -> list[str]:
         command = by_name.get(argument.lower())
         if command is None:
             break
-        return [*command_line[:index], command.name, *command.respell(command_line[index + 1 :])]
-    return list(command_line)
+        behind = command.respell(command_line[index + 1 :])
+        return [*command_line[:index], command.name, *behind], command
+    return list(command_line), None
 
 
 def _print_any_text() -> None:
@@ -123,7 +129,8 @@ def _print_any_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(chosen: Command | None) -> argparse.ArgumentParser:
+    """The parser; only the chosen command's own options are defined, as none else is asked for."""
     parser = _Parser(
         prog="postconnector",
         description=_DESCRIPTION,
@@ -144,7 +151,8 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_file(subparser)
-        command.add_arguments(subparser)
+        if command is chosen:
+            command.add_arguments(subparser)
         if command.with_postfix:
             _add_config_directory(subparser, default=argparse.SUPPRESS)
         subparser.set_defaults(run=command.run)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterable
@@ -18,19 +19,24 @@ from postconnector.cli.output import (
     print_table,
 )
 from postconnector.cli.route_answer import RouteAnswer, answer_for
+from postconnector.model.imcea import ForeignAddress
 from postconnector.model.organization import Organization
 from postconnector.model.size import format_byte_quantity, parse_byte_quantity
 from postconnector.postfix.local_routing import LocalRouting, path_of
 from postconnector.selection.batch import BadRequestError, Batch
 from postconnector.selection.message import Message, MessageType
+from postconnector.selection.recipients import Recipient
 from postconnector.selection.standpoint import UnknownServerError, local_server
 
+_TYPED = re.compile(r"(?P<type>[A-Za-z0-9]+):(?P<address>[^:].*)", re.DOTALL)
 _COLUMNS = ("recipient", "connector", "service", "next_hop", "path", "reason")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
-    parser.add_argument("recipients", nargs="*", metavar="RECIPIENT", help="an address or domain")
+    parser.add_argument(
+        "recipients", nargs="*", metavar="RECIPIENT", help="an address or domain, or TYPE:ADDRESS"
+    )
     parser.add_argument(
         "--size",
         type=_size,
@@ -84,8 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_batch(organization, server, sys.stdin)
     local = LocalRouting(organization, server)
     message = Message(arguments.size, arguments.original_size, MessageType(arguments.message_type))
-    recipients = [r if "@" in r else f"postmaster@{r}" for r in arguments.recipients]
-    answers = [answer_for(local, recipient, message) for recipient in recipients]
+    answers = [answer_for(local, _recipient(text), message) for text in arguments.recipients]
     if arguments.json:
         print_json([answer.as_json(with_verdicts=arguments.explain) for answer in answers])
     elif arguments.explain:
@@ -97,6 +102,15 @@ def run(arguments: argparse.Namespace) -> int:
             [[str(getattr(answer, column) or "") for column in _COLUMNS] for answer in answers],
         )
     return os.EX_OK
+
+
+def _recipient(text: str) -> Recipient:
+    """An address, a domain, or an address of another type: `FAX:+1 425 555 0100`."""
+    typed = _TYPED.fullmatch(text)
+    if typed is not None and typed["type"].casefold() != "smtp":
+        return ForeignAddress(typed["type"].upper(), typed["address"])
+    address = typed["address"] if typed is not None else text
+    return address if "@" in address else f"postmaster@{address}"
 
 
 def _standpoint(organization: Organization, wanted: str | None) -> str | None:
@@ -173,6 +187,7 @@ examples:
   postconnector route bob@fabrikam.com ann@contoso.com
   postconnector route bob@fabrikam.com --size 12MB --server MBX01 --explain
   postconnector route bob@fabrikam.com --json | jq -r '.[].connector'
+  postconnector route 'X400:c=US;a=Fabrikam;p=Contoso'
   postconnector route --batch < requests.jsonl > answers.jsonl
 
 With --json each answer is an object with recipient, outcome (connector, ndr, unreachable or

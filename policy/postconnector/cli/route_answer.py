@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from postconnector.model.address_space import AddressSpace, Specificity
 from postconnector.model.domain import recipient_domain
 from postconnector.model.problem import quoted
-from postconnector.postfix.local_routing import LocalRouting, path_of
+from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError, path_of
 from postconnector.selection.batch import outcome_name
 from postconnector.selection.delivery import delivery
 from postconnector.selection.explanation import Verdict, explain
@@ -18,6 +18,7 @@ from postconnector.selection.outcome import (
     Outcome,
     Selected,
 )
+from postconnector.selection.recipients import Recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,21 @@ class RouteAnswer:
         return answer
 
 
-def answer_for(local: LocalRouting, recipient: str, message: Message) -> RouteAnswer:
+def answer_for(local: LocalRouting, recipient: Recipient, message: Message) -> RouteAnswer:
     """Decide for a recipient, and find what in Postfix does it."""
     explanation = explain(local.organization, local.table, recipient, message)
     outcome = explanation.outcome
     queue = delivery(outcome, recipient, local.table.standpoint)
     candidate = outcome.candidate if isinstance(outcome, Selected) else None
     path = path_of(candidate, local.server) if candidate is not None else None
-    service, next_hop = _target(local, candidate, recipient) if candidate else (None, None)
+    service, next_hop, lookup, reason = None, None, None, _reason(local, outcome)
+    try:
+        service, next_hop = _target(local, candidate, recipient) if candidate else (None, None)
+        lookup = _lookup(local, recipient, outcome) if path != "agent" else None
+    except UnknownAddressError as error:
+        reason = f"{reason}; {error}"
     return RouteAnswer(
-        recipient=recipient,
+        recipient=str(recipient),
         outcome=outcome_name(outcome),
         connector=candidate.connector.name if candidate is not None else None,
         code=outcome.code if isinstance(outcome, NonDelivery) else None,
@@ -75,17 +81,21 @@ def answer_for(local: LocalRouting, recipient: str, message: Message) -> RouteAn
         path=path,
         service=service if path == "native" else None,
         next_hop=next_hop,
-        reason=_reason(local, outcome),
+        reason=reason,
         changes_above=explanation.changes_above,
-        lookup=_lookup(local, recipient, outcome) if path != "agent" else None,
+        lookup=lookup,
         server=local.server.name if local.server is not None else None,
         verdicts=explanation.verdicts,
     )
 
 
-def _target(local: LocalRouting, candidate: Candidate, recipient: str) -> tuple[str, str]:
+def _target(local: LocalRouting, candidate: Candidate, recipient: Recipient) -> tuple[str, str]:
     service, _, next_hop = local.target(candidate).partition(":")
-    return service, next_hop or f"MX of {recipient_domain(recipient)}"
+    return service, next_hop or f"MX of {_domain(recipient)}"
+
+
+def _domain(recipient: Recipient) -> str | None:
+    return recipient_domain(recipient) if isinstance(recipient, str) else None
 
 
 def _reason(local: LocalRouting, outcome: Outcome) -> str:
@@ -107,7 +117,7 @@ def _reason(local: LocalRouting, outcome: Outcome) -> str:
             return "no connector matches: Postfix routes by itself"
 
 
-def _lookup(local: LocalRouting, recipient: str, outcome: Outcome) -> str | None:
+def _lookup(local: LocalRouting, recipient: Recipient, outcome: Outcome) -> str | None:
     """What in Postfix realises the outcome."""
     by_table = local.table.select(recipient)
     match outcome, by_table:
@@ -126,9 +136,9 @@ def _lookup(local: LocalRouting, recipient: str, outcome: Outcome) -> str | None
             return None
 
 
-def _key(space: AddressSpace, recipient: str) -> str | None:
+def _key(space: AddressSpace, recipient: Recipient) -> str | None:
     """The key of the transport table by which an address space finds a recipient."""
-    domain = recipient_domain(recipient)
+    domain = _domain(recipient)
     if space.specificity is Specificity.ACCEPTED_DOMAINS or domain == space.domain:
         return domain
     return f".{space.domain}"

@@ -6,7 +6,13 @@ from pathlib import Path
 
 
 def create_file(path: Path, text: str) -> None:
-    """Write a new file. Raises FileExistsError if it is there already, OSError if it can't be."""
+    """Write a new file, or an empty one that is there.
+
+    Raises FileExistsError if there is one with content already, OSError if it can't be written.
+    """
+    if path.is_file() and not path.stat().st_size:
+        replace_file(path, text)
+        return
     staged = _stage(path, text, 0o644)
     try:
         os.link(staged, path)
