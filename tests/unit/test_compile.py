@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postconnector.model.organization import HostSettings, Organization
+from postconnector.model.organization import HostSettings, Organization, OrganizationSettings
 from postconnector.model.send_connector import SendConnector
+from postconnector.model.topology import AcceptedDomain
 from postconnector.postfix.compile import (
     AS_WITHOUT_TABLE,
     TRANSPORT_TABLE,
@@ -254,6 +255,28 @@ def test_the_policy_service_is_asked_first(name: str, theirs: str) -> None:
     ours = value.removesuffix(f", {theirs}")
     assert (ours != value) is bool(theirs)
     assert ours.endswith(" } }")
+
+
+def test_authoritative_domains_take_no_connector() -> None:
+    domains = [
+        AcceptedDomain(domain_name="a.com", domain_type="Authoritative"),
+        AcceptedDomain(domain_name="*.b.com", domain_type="Authoritative"),
+        AcceptedDomain(domain_name="c.com", domain_type="InternalRelay"),
+    ]
+    organization = Organization(
+        (connector(address_spaces=["*", "*.com"]),),
+        settings=OrganizationSettings(accepted_domains=domains),
+    )
+    own = OwnNames(frozenset({"b.com"}))
+    result = compile_organization(LocalRouting(organization, None), FACTS, own, {}, {})
+    table = transport(result)
+    assert {key for key, value in table.items() if value == AS_WITHOUT_TABLE} == {
+        "a.com",
+        "b.com",
+        ".b.com",
+    }
+    warnings = [text for text in result.warnings if "authoritative" in text]
+    assert ["a.com" in text for text in warnings] == [True]
 
 
 # --- The settings of a service ---

@@ -1,6 +1,7 @@
 """What plan and apply share: everything that is to be published, checked but not written."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from postconnector.cli.connectors import read_file, valid_organization
@@ -39,13 +40,7 @@ def prepare(path: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
         raise configuration_error(f"{file.path}: passwords or certificates are missing", problems)
     print_problems(problems)
     current = host.read_files()
-    named = [
-        s.domain
-        for c in organization.connectors
-        for s in c.address_spaces
-        if s.is_smtp and s.domain
-    ]
-    own = OwnDomains(host).names(named)
+    own = OwnDomains(host).names(_named_domains(organization))
     try:
         compiled = compile_organization(local, facts, own, inputs.passwords, inputs.certificates)
     except UnknownAddressError as error:
@@ -53,6 +48,14 @@ def prepare(path: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
     rendered = render(compiled, facts, current, file.data)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
     return Publication(host, facts, compiled, rendered, current), endpoint
+
+
+def _named_domains(organization: Organization) -> Iterator[str]:
+    """Domains of which we want to know whether Postfix delivers for them."""
+    for connector in organization.connectors:
+        yield from (s.domain for s in connector.address_spaces if s.is_smtp and s.domain)
+    for domain in organization.settings.accepted_domains:
+        yield domain.sort_name.removeprefix("*.")
 
 
 def _local_routing(organization: Organization, hostname: str) -> LocalRouting:

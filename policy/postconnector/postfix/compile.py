@@ -83,6 +83,7 @@ def compile_organization(
         ),
         warnings=(
             *_own_domain_warnings(local.table, own),
+            *_authoritative_warnings(local, own),
             *_warnings(native, default, facts),
         ),
     )
@@ -116,6 +117,16 @@ def _authoritative(local: LocalRouting) -> dict[str, str]:
             if name.startswith("*."):
                 entries[name.removeprefix("*")] = AS_WITHOUT_TABLE
     return entries
+
+
+def _authoritative_warnings(local: LocalRouting, own: OwnNames) -> Iterator[str]:
+    """What Exchange delivers itself, Postfix has to know as well, or it would take the way out."""
+    for domain in sorted({domain.removeprefix(".") for domain in _authoritative(local)}):
+        if domain not in own.names:
+            yield (
+                f"the accepted domain {domain} is authoritative, so no connector takes its mail:"
+                " Postfix needs it in mydestination, its virtual domains or relay_domains"
+            )
 
 
 def _foreign_table(local: LocalRouting) -> Iterator[Table]:

@@ -77,8 +77,7 @@ class RoutingTable:
 
         `message` may be just its size in bytes; None is a small one.
         """
-        if not isinstance(message, Message):
-            message = Message(message)
+        size = message.judged_size if isinstance(message, Message) else max(message or 1, 1)
         resolved = recipient
         if isinstance(recipient, str):
             found = self.accepted_domains.resolve(recipient)
@@ -86,11 +85,11 @@ class RoutingTable:
                 return NonDelivery(BAD_TYPE)
             resolved = found
         if isinstance(resolved, ForeignAddress):
-            return self._select_foreign(resolved, message.judged_size)
+            return self._select_foreign(resolved, size)
         domain = recipient_domain(resolved)
         if domain is None:
             return Unreachable()
-        return self.select_domain(domain, message.judged_size)
+        return self.select_domain(domain, size)
 
     def select_domain(self, domain: str, size: int = 1) -> Outcome:
         """Decide for a recipient's domain, in the form of `model.domain.recipient_domain`."""
