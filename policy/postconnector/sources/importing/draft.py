@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from postconnector.model.exchange_form import shown_value
+from postconnector.model.problem import quoted
 from postconnector.model.property_names import (
     COMMAND_PARAMETERS,
     EXCHANGE_NAMES,
@@ -17,6 +18,7 @@ from postconnector.sources.exported.objects import ExportedObject, Unresolved, V
 from postconnector.sources.importing.objects import name_of
 from postconnector.sources.importing.report import Kind, Note
 from postconnector.sources.importing.values import (
+    LISTS,
     DocumentValue,
     UnusableValueError,
     document_value,
@@ -44,6 +46,7 @@ _ALWAYS_SHOWN = (
 """What decides where mail goes, how large it may be and how it is secured."""
 
 _DECLARATIONS = ("xexchsendconnector", "exchsendconnector")
+_LONGEST_SHOWN = 500
 _DSC_CREDENTIAL = "credential"
 _Values = Mapping[str, tuple[str, Value]]
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (what Exchange shows for none)
@@ -113,6 +116,10 @@ def _take(draft: Draft, key: str, name: str, value: Value, values: _Values) -> N
         if value is not False:
             draft.properties["usage"] = _SWITCHES[key]
         return
+    if key.startswith("@") and isinstance(value, Unresolved):
+        text = "what these parameters say is not in the file; write it"
+        draft.note(Kind.NEEDS_YOU, text, name)
+        return
     if key == _DSC_CREDENTIAL:
         draft.note(Kind.LEFT_OUT, "the account that DSC works with, not the smart host's", name)
         return
@@ -136,7 +143,9 @@ def _take_value(draft: Draft, field_name: str, value: Value, values: _Values) ->
         if field_name == "smart_hosts" and "smarthostsstring" in values:
             return
         draft.missing.append(exchange_name)
-        draft.note(Kind.NEEDS_YOU, f"not in the file: {error}", exchange_name)
+        draft.note(Kind.NEEDS_YOU, f"{error}; write the value", exchange_name)
+        shown = "? " + quoted(error.shown, _LONGEST_SHOWN)[1:-1]  # a type's name may be a host's
+        draft.properties[field_name] = [shown] if field_name in LISTS else shown
         return
     if taken is None or taken in ("", []) or _is_any_address(field_name, taken):
         return

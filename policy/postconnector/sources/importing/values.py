@@ -34,6 +34,7 @@ _ZERO_IS = {
 }
 """What 0 stands for where an export has a number for an enumeration (seen in Clixml)."""
 
+_TYPE_NAME = "the export holds the name of a type instead of the value"
 _JUNK = re.compile(r"\{?\s*(?:Microsoft\.Exchange\.|System\.|Deserialized\.)[\w.`\[\], =+-]*\}?")
 _BETWEEN_SPACES = re.compile(
     r";(?=[A-Za-z0-9_-]+:)|\s+(?=(?:[A-Za-z0-9_-]+:)?[*A-Za-z0-9-][^\s:;]*;[0-9]+(?:\s|$))"
@@ -43,7 +44,14 @@ _EXACT_BYTES = re.compile(r"\((?P<digits>[0-9][0-9.,'\u2019\s]*) bytes\)", re.IG
 
 
 class UnusableValueError(Exception):
-    """The export does not hold the value; the text says what it holds instead."""
+    """The export does not hold the value; the text says what it holds instead.
+
+    `shown` is that as text: something that `check` refuses, where the property matters.
+    """
+
+    def __init__(self, message: str, shown: str) -> None:
+        super().__init__(message)
+        self.shown = shown
 
 
 def document_value(field: str, value: Value) -> DocumentValue:
@@ -53,7 +61,7 @@ def document_value(field: str, value: Value) -> DocumentValue:
     where the export has no value at all: a type's name, a number for a word, a cut-off list.
     """
     if isinstance(value, str) and _JUNK.fullmatch(value):
-        raise UnusableValueError("the export holds the name of a type instead of the value")
+        raise UnusableValueError(_TYPE_NAME, value)
     if field in LISTS:
         return list(map(_text, _elements(field, value)))
     if isinstance(value, list):
@@ -82,7 +90,8 @@ def _word(field: str, number: int) -> str:
         if number == 0 and field in _ZERO_IS:
             return _ZERO_IS[field]
         raise UnusableValueError(
-            f"the export holds the number {number} instead of a word; export with Export-Clixml"
+            f"the export holds the number {number} instead of a word; export with Export-Clixml",
+            str(number),
         )
     return str(number)
 
@@ -96,13 +105,14 @@ def _elements(field: str, value: Value) -> list[Value]:
             shown = ", ".join(str(element) for element in value[:-1])
             raise UnusableValueError(
                 f"the list is cut off after {shown}; export with Export-Clixml, or set"
-                " $FormatEnumerationLimit = -1"
+                " $FormatEnumerationLimit = -1",
+                f"{shown}, ...",
             )
         return [part for element in value for part in _elements(field, element)]
     if not isinstance(value, str):
         return [value]
     if _JUNK.fullmatch(value):
-        raise UnusableValueError("the export holds the name of a type instead of the value")
+        raise UnusableValueError(_TYPE_NAME, value)
     text = value.strip()
     text = text[1:-1] if text.startswith("{") and text.endswith("}") else text
     parts = re.split(r"[|\r\n]+", text)
@@ -153,7 +163,7 @@ def _object_text(value: Mapping[str, Value]) -> str:
     for names, form in _FORMS:
         if all(name in value for name in names):
             return form(value)
-    raise UnusableValueError("the export holds an object whose form is not known")
+    raise UnusableValueError("the export holds an object whose form is not known", str(value))
 
 
 def _smart_host(value: Mapping[str, Value]) -> str:
