@@ -18,9 +18,11 @@ OPENERS = "({["
 DASHES = "-\u2013\u2014\u2015"
 
 _CLOSERS = {"(": ")", "{": "}", "[": "]"}
-_BLANKS = re.compile(r"(?:[^\S\n]++|`[^\S\n]*+(?:\n|\Z))*+")
-_SPACE = re.compile(r"(?:\s++|`[^\S\n]*+(?:\n|\Z))*+")
-_SINGLE_QUOTED = re.compile(f"[{SINGLE_QUOTES}](?:[^{SINGLE_QUOTES}]++|[{SINGLE_QUOTES}]{{2}})*+")
+# Possessive quantifiers on single characters only: on groups, Python 3.11.2 (Debian 12) gets them
+# wrong (gh-106052).
+_BLANKS = re.compile(r"(?:[^\S\n]++|`[^\S\n]*+(?:\n|\Z))*")
+_SPACE = re.compile(r"(?:\s++|`[^\S\n]*+(?:\n|\Z))*")
+_SINGLE_QUOTED = re.compile(f"[{SINGLE_QUOTES}](?:[^{SINGLE_QUOTES}]++|[{SINGLE_QUOTES}]{{2}})*")
 _DOUBLE_QUOTED_PLAIN = re.compile(f"[^`${DOUBLE_QUOTES}]*+")
 _HERE_STRING = re.compile(rf"@([{SINGLE_QUOTES}{DOUBLE_QUOTES}])[^\S\n]*+\n")
 _HERE_END = re.compile(rf"\n[{SINGLE_QUOTES}{DOUBLE_QUOTES}]@")
@@ -30,7 +32,7 @@ _CONTINUES = ("+", ",", "|")
 _WORD = re.compile(rf"[^\s;|&(){{}}`#@<${SINGLE_QUOTES}{DOUBLE_QUOTES}]++|[^\S\n]++")
 _QUOTED_IN_LINE = re.compile(
     rf"[{SINGLE_QUOTES}][^\n{SINGLE_QUOTES}]*+[{SINGLE_QUOTES}]"
-    rf"|[{DOUBLE_QUOTES}](?:[^`\n{DOUBLE_QUOTES}]|`.)*+[{DOUBLE_QUOTES}]"
+    rf"|[{DOUBLE_QUOTES}](?:[^`\n{DOUBLE_QUOTES}]|`.)*[{DOUBLE_QUOTES}]"
 )
 _COMMENT_MAY_FOLLOW = "({[;,=|&\n"
 
