@@ -291,6 +291,14 @@ def test_what_an_export_does_not_show_is_reported(imported: Importer) -> None:
     assert "# NEEDS YOU:" in result.output
 
 
+def test_who_has_smart_hosts_does_not_route_by_dns(imported: Importer) -> None:
+    partial = {"Name": "Relay", "AddressSpaces": ["SMTP:*;1"], "SmartHosts": ["relay.contoso.com"]}
+    result = imported(json.dumps(partial).encode())
+    assert result.connectors[0]["dns_routing_enabled"] is False
+    assert "does not show Enabled, Port" in result.report
+    assert "check will refuse" not in result.report
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

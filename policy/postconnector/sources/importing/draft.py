@@ -101,7 +101,11 @@ def _goes_without_saying(field_name: str, value: DocumentValue) -> bool:
 
 def _missing(draft: Draft, values: _Values) -> None:
     """An export that shows only some properties must not make demands disappear unnoticed."""
-    missing = [EXCHANGE_NAMES[name] for name in _ALWAYS_SHOWN if folded(name) not in values]
+    absent = [name for name in _ALWAYS_SHOWN if folded(name) not in values]
+    if "dns_routing_enabled" in absent and draft.properties.get("smart_hosts"):
+        draft.properties["dns_routing_enabled"] = False  # the one can't be without the other
+        absent.remove("dns_routing_enabled")
+    missing = [EXCHANGE_NAMES[name] for name in absent]
     draft.missing += missing
     if missing:
         draft.note(
