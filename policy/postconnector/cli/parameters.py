@@ -14,8 +14,8 @@ from typing import Any
 
 from postconnector.cli.failure import CommandFailedError
 from postconnector.model.address_space import AddressSpace
+from postconnector.model.property_kinds import BOOLEANS, LISTS, NUMBERS
 from postconnector.model.property_names import EXCHANGE_NAMES, USAGE_SWITCHES, folded
-from postconnector.sources.importing.values import BOOLEANS, LISTS, NUMBERS
 
 _OPTION = re.compile(r"--?(?P<name>[A-Za-z][A-Za-z_-]*)(?:[:=](?P<value>.*))?", re.DOTALL)
 _FIELDS = {folded(name.replace("-", "")): name for name in EXCHANGE_NAMES}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from postconnector.model.exchange_form import shown_value
 from postconnector.model.problem import quoted
+from postconnector.model.property_kinds import LISTS
 from postconnector.model.property_names import (
     COMMAND_PARAMETERS,
     EXCHANGE_NAMES,
@@ -18,7 +19,6 @@ from postconnector.sources.exported.objects import ExportedObject, Unresolved, V
 from postconnector.sources.importing.objects import name_of
 from postconnector.sources.importing.report import Kind, Note
 from postconnector.sources.importing.values import (
-    LISTS,
     DocumentValue,
     UnusableValueError,
     document_value,

@@ -3,29 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 
+from postconnector.model.property_kinds import BOOLEANS, LISTS, NUMBERS
 from postconnector.model.time_span import TimeSpan
 from postconnector.sources.exported.objects import Unresolved, Value
 
 DocumentValue = str | int | bool | list[object] | None
 
-BOOLEANS = frozenset(
-    (
-        "enabled",
-        "is_scoped_connector",
-        "dns_routing_enabled",
-        "force_helo",
-        "frontend_proxy_enabled",
-        "use_external_dns_servers_enabled",
-        "ignore_starttls",
-        "require_tls",
-        "domain_secure_enabled",
-        "cloud_services_mail_enabled",
-        "require_oorg",
-        "is_coexistence_connector",
-    )
-)
-NUMBERS = frozenset(("port", "smtp_max_messages_per_connection"))
-LISTS = frozenset(("address_spaces", "smart_hosts", "source_transport_servers"))
 _ZERO_IS = {
     "smart_host_auth_mechanism": "None",
     "protocol_logging_level": "None",
