@@ -12,7 +12,7 @@ import pytest
 from tests.demo.journey import compose
 from tests.demo.world import PASSWORD, World
 from tests.lab.administrator import Administrator
-from tests.lab.loopback import free_address, free_port
+from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import Peer, plain_receiver
 from tests.postfix.conftest import HostMaker
 
@@ -347,6 +347,84 @@ def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: E
     assert administrator.host.log.wait_for_delivery("b@fabrikam.test").relay.startswith(
         second.address
     )
+
+
+# --- remove
+
+
+@pytest.mark.parametrize("newline", ["\n", ""])
+def test_apply_and_remove_leave_the_files_as_they_were(new_host: HostMaker, newline: str) -> None:
+    administrator = new_host()
+    main_cf = administrator.host.config_directory / "main.cf"
+    main_cf.write_text(main_cf.read_text() + f"relayhost = [192.0.2.1]{newline}")
+    before = state(administrator)
+    administrator.publish(GOOD)
+    assert "pc-internet" in administrator.host.postconf("default_transport")
+    shown = administrator.run("remove", "--what-if")
+    assert "-default_transport = pc-internet" in shown.stdout
+    assert "+relayhost = [192.0.2.1]" in shown.stdout
+    assert state(administrator) != before
+
+    assert administrator.run("remove").returncode == 0
+
+    assert state(administrator) == before
+    assert not (administrator.host.config_directory / "postconnector").exists()
+    again = administrator.run("remove")
+    assert (again.returncode, "nothing to remove" in again.stdout) == (0, True)
+
+
+def test_after_remove_mail_takes_the_hosts_own_way(
+    new_host: HostMaker, root: Path, enter: ExitStack
+) -> None:
+    own = receiver(root, enter, "own", "fabrikam.test")
+    partner = receiver(root, enter, "partner", "fabrikam.test")
+    administrator = new_host({"relayhost": f"[{own.address}]:{own.port}"})
+    administrator.publish(smart_host("Fabrikam", "fabrikam.test", partner))
+    send(administrator, "bob@fabrikam.test")
+    wait_until(lambda: partner.received() or None, "the message at the partner")
+
+    assert administrator.run("remove").returncode == 0
+    send(administrator, "bob@fabrikam.test")
+
+    assert wait_until(lambda: own.received() or None, "the message at the relay host")
+    assert len(partner.received()) == 1
+
+
+def test_remove_leaves_what_was_edited_meanwhile(new_host: HostMaker) -> None:
+    administrator = new_host()
+    main_cf = administrator.host.config_directory / "main.cf"
+    before = main_cf.read_text()
+    administrator.publish(GOOD)
+    main_cf.write_text("# mine\n" + main_cf.read_text() + "disable_vrfy_command = yes\n")
+    assert administrator.run("remove").returncode == 0
+    assert main_cf.read_text() == f"# mine\n{before}disable_vrfy_command = yes\n"
+
+
+def test_remove_waits_for_an_apply_at_work(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.publish(GOOD)
+    before = state(administrator)
+    folder = administrator.host.config_directory / "postconnector"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert administrator.run("remove").returncode == os.EX_TEMPFAIL
+    assert state(administrator) == before
+
+
+def test_a_remove_that_was_killed_is_finished_by_the_next(new_host: HostMaker) -> None:
+    administrator = new_host()
+    before = state(administrator)
+    administrator.publish(GOOD)
+    folder = administrator.host.config_directory
+    # as after the first rename, the second, and the reload
+    (folder / "main.cf").write_bytes(before["main.cf"])
+    assert administrator.run("remove").returncode == 0
+    assert state(administrator) == before
+    administrator.publish(GOOD)
+    (folder / "main.cf").write_bytes(before["main.cf"])
+    (folder / "master.cf").write_bytes(before["master.cf"])
+    assert administrator.run("remove").returncode == 0
+    assert state(administrator) == before
 
 
 def test_taking_the_blocks_out_by_hand_restores_the_files(new_host: HostMaker) -> None:

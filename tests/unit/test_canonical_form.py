@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postconnector.cli.main import main
-from postconnector.model.exchange_form import exchange_form
+from postconnector.model.exchange_form import exchange_form, shown_value
 from postconnector.model.exchange_version import ExchangeVersion
 from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
 from postconnector.model.property_names import EXCHANGE_NAMES
+from postconnector.model.send_connector import SendConnector
 from postconnector.model.versions import is_in_version
 from postconnector.sources.document import read_document
 
@@ -70,7 +71,7 @@ CREDENTIALS = st.fixed_dictionaries(
     {"user_name": LINES.filter(lambda text: ":" not in text), "password_file": PRINTABLE}
 )
 
-TLS = st.sampled_from(
+TLS: st.SearchStrategy[Properties] = st.sampled_from(
     (
         {},
         {"ignore_starttls": True},
@@ -177,7 +178,7 @@ def routes(draw: st.DrawFn, *, on_edge: bool) -> Properties:
         return {"address_spaces": draw(st.lists(smtp, min_size=1, max_size=3))}
     spaces = smtp if on_edge else smtp | OTHER_SPACES
     hosts = SMART_HOSTS | st.sampled_from(dashes) if dashes else SMART_HOSTS
-    route = {
+    route: Properties = {
         "address_spaces": draw(st.lists(spaces, min_size=1, max_size=3)),
         "dns_routing_enabled": False,
         "smart_hosts": draw(st.lists(hosts, min_size=1, max_size=3)),
@@ -240,12 +241,8 @@ def test_a_newer_exchange_shows_nothing_that_an_older_one_refuses(document: Prop
     shown = as_shown(document, organization)
     for connector in shown["SendConnectors"]:
         for field, name in EXCHANGE_NAMES.items():
-            if not is_in_version(field, organization.settings.exchange_version):
-                connector[name] = None if field == "linked_receive_connector" else False
-        if "ConnectorType" in connector and connector["ConnectorType"] is False:
-            connector["ConnectorType"] = "Default"
-        if connector["TlsCertificateName"] is False:
-            connector["TlsCertificateName"] = None
+            default = shown_value(field, SendConnector.model_fields[field].default)
+            connector.setdefault(name, default)
     again, _ = read(shown, shown=True)
     assert [dict(connector) for connector in again.connectors] == [
         dict(connector) for connector in organization.connectors

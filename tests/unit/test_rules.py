@@ -2,8 +2,12 @@
 
 import pytest
 
+from postconnector.model.organization import OrganizationSettings
+from postconnector.model.problem import Severity
 from postconnector.model.rules import rule_problems
 from postconnector.model.send_connector import SendConnector
+from postconnector.model.values import as_list
+from postconnector.sources.connector_entry import read_connector
 from tests.unit.connectors import connector
 
 CREDENTIAL = {"user_name": "contoso", "password_file": "secrets/relay"}
@@ -230,3 +234,207 @@ def test_a_property_that_is_wrong_by_itself_breaks_no_rule_besides(
     properties: dict[str, object], broken: str
 ) -> None:
     assert rule_problems(connector(**properties), broken=frozenset({broken})) == []
+
+
+# --- by server role: V13 to V16, V21; and domain security, V24
+
+HQ = {"sites": [{"name": "HQ"}]}
+MBX1 = {"name": "MBX1", "fqdn": "mbx1.contoso.com", "site": "HQ"}
+EDGE1 = {"name": "EDGE1", "server_role": "Edge"}
+SUBSCRIBED = {"edge_subscriptions": [{"name": "EDGE1", "site": "HQ"}]}
+ORGANIZATIONS: dict[str, dict[str, object]] = {
+    "none": {},
+    "mailbox": {**HQ, "servers": [MBX1]},
+    "edge": {"servers": [EDGE1]},
+    "mixed": {**HQ, "servers": [MBX1, EDGE1], **SUBSCRIBED},
+}
+FAX = {**RELAY, "address_spaces": ["FAX:*"]}
+FROM_EDGE = {"source_transport_servers": ["edge1"]}
+FROM_MAILBOX = {"source_transport_servers": ["MBX1.contoso.com"]}
+NOT_SMTP = "on an Edge server the type of an address space must be SMTP"
+DASHES = "-- (all accepted domains) can only be used on an Edge server"
+SITE_DASHES = "-- (the servers of the subscribed site) can only be used on an Edge server"
+SOURCE_ADDRESS = "SourceIPAddress can only be used on an Edge server"
+
+
+def errors_in(organization: dict[str, object], properties: dict[str, object]) -> list[str]:
+    settings = OrganizationSettings.model_validate(organization)
+    problems = rule_problems(connector(**properties), settings)
+    return [problem.message for problem in problems if problem.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("properties", "refused_in", "message"),
+    [
+        (FAX, {"edge"}, NOT_SMTP),
+        ({**FAX, **FROM_EDGE}, {"edge", "mixed"}, NOT_SMTP),
+        ({**FAX, **FROM_MAILBOX}, set(), NOT_SMTP),
+        ({**RELAY, "address_spaces": ["a.com", "X400:c=US;1"]}, {"edge"}, NOT_SMTP),
+        ({"address_spaces": ["--"]}, {"none", "mailbox", "mixed"}, DASHES),
+        ({"address_spaces": ["a.com", "--;5"]}, {"none", "mailbox", "mixed"}, DASHES),
+        ({"address_spaces": ["--"], **FROM_EDGE}, {"none"}, DASHES),
+        ({"address_spaces": ["--"], **FROM_MAILBOX}, {"none", "mailbox", "mixed"}, DASHES),
+        ({**RELAY, "smart_hosts": ["--"]}, {"none", "mailbox", "mixed"}, SITE_DASHES),
+        ({**RELAY, "smart_hosts": ["a.com", "--"], **FROM_EDGE}, {"none"}, SITE_DASHES),
+        ({"source_ip_address": "192.0.2.1"}, {"mailbox", "mixed"}, SOURCE_ADDRESS),
+        ({"source_ip_address": "192.0.2.1", **FROM_EDGE}, set(), SOURCE_ADDRESS),
+        ({"source_ip_address": "::1", **FROM_MAILBOX}, {"mailbox", "mixed"}, SOURCE_ADDRESS),
+        ({"source_ip_address": "0.0.0.0", **FROM_MAILBOX}, set(), SOURCE_ADDRESS),
+        ({"source_ip_address": "::", **FROM_MAILBOX}, set(), SOURCE_ADDRESS),
+    ],
+)
+def test_what_depends_on_the_role_of_the_servers(
+    properties: dict[str, object], refused_in: set[str], message: str
+) -> None:
+    names = properties.get("source_transport_servers", [])
+    for name, organization in ORGANIZATIONS.items():
+        declared = str(organization).casefold()
+        if name != "none" and any(str(n).casefold() not in declared for n in as_list(names)):
+            continue
+        errors = errors_in(organization, properties)
+        assert [e for e in errors if message not in e] == []
+        assert bool(errors) == (name in refused_in), f"{name}: {errors}"
+
+
+@pytest.mark.parametrize(
+    ("spaces", "refused"),
+    [
+        (["FAX:*"], 1),
+        (["X400:c=US;1", "a.com", "NOTES:x"], 2),
+        (["SMTP:a.com", "smtp:*"], 0),
+    ],
+)
+def test_other_types_need_smart_hosts(spaces: list[str], refused: int) -> None:
+    """V13."""
+    by_dns = errors_in({}, {"address_spaces": spaces})
+    assert len(by_dns) == refused
+    assert all("needs SmartHosts and DNSRoutingEnabled false" in error for error in by_dns)
+    assert errors_in({}, {**RELAY, "address_spaces": spaces}) == []
+
+
+@pytest.mark.parametrize(
+    ("organization", "sources", "expected"),
+    [
+        ("none", ["anything"], []),
+        ("mailbox", ["mbx1"], []),
+        ("mailbox", ["MBX1", "MBX2"], ["error: there is no server MBX2"]),
+        ("mixed", ["EDGE1", "MBX1"], ["error: Mailbox and Edge servers can't"]),
+        ("mixed", ["EDGE1"], []),
+        ("mixed", ["mbx1"], []),
+        (
+            "edge",
+            ["EDGE1"],
+            ["warning: SourceTransportServers can't be given on an Edge server; take it out"],
+        ),
+    ],
+)
+def test_source_servers(organization: str, sources: list[str], expected: list[str]) -> None:
+    """V15."""
+    settings = OrganizationSettings.model_validate(ORGANIZATIONS[organization])
+    problems = rule_problems(connector(source_transport_servers=sources), settings)
+    found = [f"{problem.severity}: {problem.message}" for problem in problems]
+    assert len(found) == len(expected)
+    assert all(one.startswith(wanted) for one, wanted in zip(found, expected, strict=True))
+
+
+def test_an_edge_server_without_subscription_is_a_warning() -> None:
+    settings = OrganizationSettings.model_validate({**HQ, "servers": [MBX1, EDGE1]})
+    [problem] = rule_problems(connector(**FROM_EDGE), settings)
+    assert problem.severity is Severity.WARNING
+    assert "EDGE1 is subscribed to no site" in problem.message
+
+
+def test_scope_says_nothing_without_servers() -> None:
+    [problem] = rule_problems(connector(is_scoped_connector=True))
+    assert (problem.property, problem.severity) == ("is_scoped_connector", Severity.WARNING)
+    settings = OrganizationSettings.model_validate(ORGANIZATIONS["mailbox"])
+    assert rule_problems(connector(is_scoped_connector=True), settings) == []
+
+
+@pytest.mark.parametrize(
+    ("servers", "sources", "warns"),
+    [
+        ([], [], True),
+        ([{"name": "A"}], [], True),
+        ([{"name": "A", "external_dns_servers": ["192.0.2.1"]}], [], False),
+        ([{"name": "A", "external_dns_servers": ["192.0.2.1"]}, {"name": "B"}], ["A"], False),
+        ([{"name": "A", "external_dns_servers": ["192.0.2.1"]}, {"name": "B"}], ["B"], True),
+    ],
+)
+def test_external_dns_servers(servers: list[object], sources: list[str], warns: bool) -> None:
+    settings = OrganizationSettings.model_validate({"servers": servers})
+    candidate = connector(use_external_dns_servers_enabled=True, source_transport_servers=sources)
+    messages = [problem.message for problem in rule_problems(candidate, settings)]
+    assert [m.partition(":")[0] for m in messages] == (
+        ["UseExternalDNSServersEnabled is not carried out"] if warns else []
+    )
+
+
+SECURE = {"domain_secure_enabled": True, "address_spaces": ["contoso.com"]}
+SECURE_LIST: dict[str, object] = {"tls_send_domain_secure_list": ["contoso.com"]}
+HAS_NO_EFFECT = "works only with DNSRoutingEnabled true and IgnoreSTARTTLS false"
+
+
+@pytest.mark.parametrize(
+    ("organization", "properties", "warnings"),
+    [
+        (SECURE_LIST, SECURE, []),
+        ({}, SECURE, ["tls_send_domain_secure_list under [organization] names no domain"]),
+        (SECURE_LIST, {**SECURE, **RELAY}, [HAS_NO_EFFECT]),
+        (SECURE_LIST, {**SECURE, "ignore_starttls": True}, [HAS_NO_EFFECT]),
+        ({}, {**SECURE, "ignore_starttls": True}, [HAS_NO_EFFECT]),
+        (SECURE_LIST, {**SECURE, **VALIDATION}, ["both DomainSecureEnabled and TlsAuthLevel"]),
+        (
+            SECURE_LIST,
+            {**SECURE, "frontend_proxy_enabled": True},
+            ["does not support DomainSecureEnabled with FrontendProxyEnabled", "not carried out"],
+        ),
+        pytest.param(
+            SECURE_LIST,
+            {**SECURE, "address_spaces": ["*"]},
+            ["*"],
+            marks=pytest.mark.xfail(strict=True, reason="docs/decisions.md promises a warning"),
+        ),
+    ],
+)
+def test_domain_security(
+    organization: dict[str, object], properties: dict[str, object], warnings: list[str]
+) -> None:
+    """V24: warnings, as Exchange refuses nothing."""
+    settings = OrganizationSettings.model_validate(organization)
+    problems = rule_problems(connector(**properties), settings)
+    assert [problem.severity for problem in problems] == [Severity.WARNING] * len(warnings)
+    for problem, wanted in zip(problems, warnings, strict=True):
+        assert wanted in problem.message
+
+
+@pytest.mark.parametrize(
+    ("properties", "usage", "properties_at_fault"),
+    [
+        ({}, "Custom", []),
+        ({"usage": "partner"}, "Partner", []),
+        ({"Internal": True}, "Internal", []),
+        ({"INTERNET": True}, "Internet", []),
+        ({"Partner": False}, "Custom", []),
+        ({"Partner": True, "Internal": False}, "Partner", []),
+        ({"usage": "Internal", "Partner": False}, "Internal", []),
+        ({"usage": "Internal", "Internal": True}, None, ["usage"]),
+        ({"usage": "Internal", "custom": True}, None, ["usage"]),
+        ({"Partner": True, "Internal": True}, None, ["usage"]),
+        ({"Partner": True, "PARTNER": True}, None, ["usage"]),
+        ({"Custom": True, "Partner": True, "Internal": True, "usage": "x"}, None, ["usage"] * 2),
+        ({"Partner": "yes"}, None, ["Partner"]),
+        ({"Partner": 1}, None, ["Partner"]),
+        ({"Partner": []}, None, ["Partner"]),
+    ],
+)
+def test_usage(
+    properties: dict[str, object], usage: str | None, properties_at_fault: list[str]
+) -> None:
+    """V1."""
+    entry = {"name": "A", "address_spaces": ["*"], **properties}
+    found, problems = read_connector(entry, ("send_connector", 0), OrganizationSettings(), False)
+    assert [problem.property for problem in problems] == properties_at_fault
+    if usage is not None:
+        assert found is not None
+        assert found.usage == usage

@@ -21,6 +21,7 @@ from postconnector.cli import (
     new,
     plan,
     policy,
+    remove,
     remove_connector,
     route,
     show,
@@ -56,6 +57,7 @@ COMMANDS = (
     route.COMMAND,
     plan.COMMAND,
     apply.COMMAND,
+    remove.COMMAND,
     policy.COMMAND,
 )
 

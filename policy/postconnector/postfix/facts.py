@@ -25,6 +25,9 @@ READ_PARAMETERS = (
 )
 """Parameters of which the compiler wants the host's own value, as main.cf has it."""
 
+OWN_DIRECTORY = "postconnector"
+"""Our folder in Postfix' configuration directory."""
+
 RESTRICTIONS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
 """Where smtpd(8) is told to ask the policy service."""
 
@@ -52,7 +55,7 @@ class PostfixFacts:
     @property
     def own_directory(self) -> Path:
         """The folder that holds everything of ours."""
-        return self.config_directory / "postconnector"
+        return self.config_directory / OWN_DIRECTORY
 
     @property
     def live_directory(self) -> Path:

@@ -41,10 +41,7 @@ def read_live(configuration: ConfigurationFiles, live_directory: Path) -> Live:
 
 def file_changes(live: Live, wanted: Rendered) -> Iterator[FileChange]:
     """Every file that publishing changes; nothing when all is as wanted."""
-    yield from _text_change("main.cf", live.configuration.main_cf, wanted.configuration.main_cf)
-    yield from _text_change(
-        "master.cf", live.configuration.master_cf, wanted.configuration.master_cf
-    )
+    yield from configuration_changes(live.configuration, wanted.configuration)
     for name in sorted({*live.files, *wanted.files}):
         before, after = live.files.get(name, b""), wanted.files.get(name, GenerationFile(b""))
         present = (name in live.files, name in wanted.files)
@@ -60,10 +57,18 @@ def file_changes(live: Live, wanted: Rendered) -> Iterator[FileChange]:
             )
 
 
+def configuration_changes(
+    now: ConfigurationFiles, wanted: ConfigurationFiles
+) -> Iterator[FileChange]:
+    """What changes in main.cf and master.cf."""
+    yield from _text_change("main.cf", now.main_cf, wanted.main_cf)
+    yield from _text_change("master.cf", now.master_cf, wanted.master_cf)
+
+
 def _text_change(name: str, before: str, after: str) -> Iterator[FileChange]:
     if before == after:
         return
     diff = difflib.unified_diff(
-        before.split("\n"), after.split("\n"), name, name, "now", "after apply", lineterm="", n=1
+        before.split("\n"), after.split("\n"), name, name, "now", "then", lineterm="", n=1
     )
     yield FileChange(name, tuple(diff))

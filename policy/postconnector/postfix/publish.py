@@ -60,10 +60,10 @@ def publish(publication: Publication, say: Say) -> int:
     """
     facts = publication.facts
     _make_directory(facts.own_directory, 0o755)
-    with _lock(facts.own_directory):
+    with publication_lock(facts.own_directory):
         if publication.host.read_files() != publication.current:
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
-        check_staged(publication)
+        check_staged(publication.rendered.configuration, publication.current)
         say("Postfix has checked main.cf and master.cf")
         generation = _build_generation(publication)
         say(f"built generation {generation.name} and its tables")
@@ -102,12 +102,15 @@ def _unfinished_mark(facts: PostfixFacts) -> Path:
     return facts.own_directory / "unfinished"
 
 
-def check_staged(publication: Publication) -> None:
-    """Have Postfix check the wanted main.cf and master.cf in a folder beside; change nothing."""
-    with scratch_configuration(publication.rendered.configuration) as folder:
+def check_staged(wanted: ConfigurationFiles, current: ConfigurationFiles) -> None:
+    """Have Postfix check the wanted main.cf and master.cf in a folder beside; change nothing.
+
+    Raises CheckFailedError for what it does not complain about in the current ones already.
+    """
+    with scratch_configuration(wanted) as folder:
         complaints = _complaints(folder)
-    if complaints:  # which of them are not ours?
-        with scratch_configuration(publication.current) as folder:
+    if complaints:
+        with scratch_configuration(current) as folder:
             known = set(_complaints(folder))
         if new := [line for line in complaints if line not in known]:
             raise CheckFailedError("\n".join(new))
@@ -258,10 +261,13 @@ def _forget_old_generations(facts: PostfixFacts) -> None:
 
 
 @contextmanager
-def _lock(directory: Path) -> Iterator[None]:
+def publication_lock(directory: Path) -> Iterator[None]:
+    """Only one at a time changes what is published; raises TryAgainError for another."""
     with (directory / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TryAgainError("another postconnector apply is at work; try again later") from None
+            raise TryAgainError(
+                "another postconnector apply or remove is at work; try again later"
+            ) from None
         yield

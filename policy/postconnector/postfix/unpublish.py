@@ -1,0 +1,73 @@
+"""Taking everything of ours out of a Postfix host again.
+
+main.cf goes first, so that no route names a service that is gone; then master.cf; then, when
+Postfix has taken both, our folder with its tables, passwords and certificates. Killed in between,
+it is finished by doing it again.
+"""
+
+import shutil
+from dataclasses import dataclass
+
+from postconnector.postfix.configuration_files import without_ours
+from postconnector.postfix.facts import OWN_DIRECTORY
+from postconnector.postfix.host import ConfigurationFiles, PostfixHost
+from postconnector.postfix.publish import Say, TryAgainError, check_staged, publication_lock
+from postconnector.postfix.replaced_file import ReplacedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is to be removed: main.cf and master.cf as they are, and as they will be."""
+
+    host: PostfixHost
+    current: ConfigurationFiles
+    wanted: ConfigurationFiles
+
+    @classmethod
+    def of(cls, host: PostfixHost) -> "Removal":
+        """The removal of everything of ours from a host, as it is now."""
+        current = host.read_files()
+        main_cf, master_cf = without_ours(current.main_cf), without_ours(current.master_cf)
+        return cls(host, current, ConfigurationFiles(main_cf, master_cf))
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything of ours."""
+        folder = self.host.config_directory / OWN_DIRECTORY
+        return self.current != self.wanted or folder.exists()
+
+
+def unpublish(removal: Removal, say: Say) -> None:
+    """Remove it. Raises CheckFailedError, TryAgainError, PostfixError or OSError.
+
+    Then main.cf and master.cf are as before, and everything of ours is still in force.
+    """
+    host = removal.host
+    folder = host.config_directory / OWN_DIRECTORY
+    folder.mkdir(mode=0o755, exist_ok=True)
+    with publication_lock(folder):
+        if host.read_files() != removal.current:
+            raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
+        check_staged(removal.wanted, removal.current)
+        say("Postfix has checked main.cf and master.cf without our part")
+        _swap(removal)
+        shutil.rmtree(folder)
+
+
+def _swap(removal: Removal) -> None:
+    host = removal.host
+    main_cf = ReplacedFile(host.config_directory / "main.cf")
+    master_cf = ReplacedFile(host.config_directory / "master.cf")
+    try:
+        main_cf.stage(removal.wanted.main_cf)
+        master_cf.stage(removal.wanted.master_cf)
+        main_cf.swap()
+        master_cf.swap()
+        if host.is_running():
+            host.reload()
+    except BaseException:
+        master_cf.put_back()
+        main_cf.put_back()
+        raise
+    main_cf.forget()
+    master_cf.forget()
