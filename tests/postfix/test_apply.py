@@ -1,5 +1,6 @@
 """Publishing to hosts that have a life of their own: nothing is lost, half-applied or leaked."""
 
+import datetime
 import fcntl
 import json
 import os
@@ -8,10 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from tests.demo.journey import compose
 from tests.demo.world import PASSWORD, World
 from tests.lab.administrator import Administrator
+from tests.lab.certificates import CertificateAuthority, IssuedCertificate
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import Peer, plain_receiver
 from tests.postfix.conftest import HostMaker
@@ -49,6 +52,12 @@ def smart_host(name: str, space: str, peer: Peer) -> str:
         f'[[send_connector]]\nname = "{name}"\naddress_spaces = ["{space}"]\n'
         f'dns_routing_enabled = false\nsmart_hosts = ["{peer.address}"]\nport = {peer.port}\n'
     )
+
+
+def certificate_subject(certificate: IssuedCertificate) -> str:
+    """The subject as TlsCertificateName has it."""
+    [leaf, *_] = x509.load_pem_x509_certificates(certificate.chain_file.read_bytes())
+    return ", ".join(part.rfc4514_string() for part in reversed(leaf.subject.rdns))
 
 
 # --- the commands
@@ -347,6 +356,95 @@ def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: E
     assert administrator.host.log.wait_for_delivery("b@fabrikam.test").relay.startswith(
         second.address
     )
+
+
+# --- history and rollback
+
+
+def history(administrator: Administrator) -> list[dict[str, object]]:
+    result = administrator.run("history", "--json")
+    assert result.returncode == 0, result.stderr
+    found: list[dict[str, object]] = json.loads(result.stdout)
+    return found
+
+
+def test_rollback_brings_the_earlier_routes_and_passwords_back(
+    new_host: HostMaker, root: Path, enter: ExitStack
+) -> None:
+    old, new = (receiver(root, enter, name, "fabrikam.test") for name in ("old", "new"))
+    administrator = new_host()
+    administrator.store_password("isp", "first secret")
+    login = (
+        'smart_host_auth_mechanism = "BasicAuth"\n'
+        'authentication_credential = { user_name = "contoso", password_file = "secrets/isp" }\n'
+    )
+    isp = smart_host("Isp", "isp.test", old) + login
+    administrator.publish(smart_host("Fabrikam", "fabrikam.test", old) + isp)
+    first = state(administrator)
+    administrator.store_password("isp", "second secret")
+    administrator.publish(smart_host("Fabrikam", "fabrikam.test", new) + isp + GOOD)
+    send(administrator, "bob@fabrikam.test")
+    wait_until(lambda: new.received() or None, "the message at the new receiver")
+
+    result = administrator.run("rollback")
+
+    assert result.returncode == 0, result.stderr
+    assert "published generation 3" in result.stdout
+    assert "secret" not in result.stdout + result.stderr
+    send(administrator, "bob@fabrikam.test")
+    wait_until(lambda: old.received() or None, "the message at the old receiver")
+    now = state(administrator)
+    kept = "postconnector/generations/{:06}/passwords/pc-isp"
+    assert now[kept.format(3)] == first[kept.format(1)]
+    assert (now["main.cf"], now["master.cf"]) == (first["main.cf"], first["master.cf"])
+    assert administrator.run("plan").returncode == 2, "the connectors file was not changed"
+
+    lines = history(administrator)
+    assert [line["generation"] for line in lines] == [1, 2, 3]
+    assert [line["live"] for line in lines] == [False, False, True]
+    assert [line["command"] for line in lines] == ["apply", "apply", "rollback to 1"]
+    assert [line["connectors"] for line in lines] == [2, 3, 2]
+    assert lines[1]["changes"] == ["+Internet", "~Fabrikam"]
+    assert lines[2]["changes"] == ["-Internet", "~Fabrikam"]
+    assert all(line["by"] and str(line["time"]).endswith("+00:00") for line in lines)
+
+
+def test_rollback_to_a_certificate_that_has_expired_since_is_refused(
+    new_host: HostMaker, authority: CertificateAuthority
+) -> None:
+    administrator = new_host()
+    certificate = authority.issue("own", common_name="smtp.contoso.test")
+    administrator.store_certificate("own", certificate)
+    named = 'tls_certificate_name = "<I>CN=Contoso Test CA, O=Contoso<S>CN=smtp.contoso.test"\n'
+    subject = certificate_subject(certificate)
+    administrator.publish(GOOD + named.replace("CN=smtp.contoso.test", subject))
+    administrator.publish(GOOD)
+    before = state(administrator)
+    day = datetime.timedelta(days=1)
+    now = datetime.datetime.now(datetime.UTC)
+    expired = authority.issue(
+        "expired", common_name="smtp.contoso.test", not_before=now - 9 * day, not_after=now - day
+    )
+    folder = administrator.host.config_directory / "postconnector" / "generations" / "000001"
+    (published,) = (folder / "certificates").glob("*.pem")
+    published.write_bytes(expired.chain_file.read_bytes())
+    before = state(administrator)
+    result = administrator.run("rollback", "1")
+    assert result.returncode == 78
+    assert "tls_certificate_name" in result.stderr
+    assert state(administrator) == before
+
+
+def test_history_and_rollback_without_generations(new_host: HostMaker) -> None:
+    administrator = new_host()
+    assert administrator.run("history").stdout == "nothing was published yet\n"
+    result = administrator.run("rollback")
+    assert (result.returncode, "kept are none" in result.stderr) == (78, True)
+    administrator.publish(GOOD)
+    result = administrator.run("rollback", "7")
+    assert (result.returncode, "no generation 7; kept are 1" in result.stderr) == (78, True)
+    again = administrator.run("rollback", "1")
+    assert (again.returncode, "nothing to change" in again.stdout) == (0, True)
 
 
 # --- remove

@@ -1,6 +1,8 @@
 """Address spaces: `[Type:]Address[;Cost]`, what they mean, what is refused and why."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postconnector.model.address_space import AddressSpace, Specificity
 
@@ -104,3 +106,59 @@ def test_x400_attributes_are_compared_without_case_and_blanks() -> None:
     space = AddressSpace.parse("x400:C=US;ADMD= ;P= Contoso ;OU=Sales;5")
     assert str(space) == "X400:C=US;ADMD= ;P= Contoso ;OU=Sales;5"
     assert space.attributes == {("c", "us"), ("p", "contoso"), ("ou1", "sales")}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "specificity"),
+    [
+        ("X400:c=US;a=Fabrikam;P=Contoso;5", "X400:c=US;a=Fabrikam;P=Contoso;5", EXACT),
+        ("x400:c=US", "X400:c=US;1", EXACT),
+        ("X400: c=US ; 7 ", "X400:c=US;7", EXACT),
+        ("X400:*", "X400:*;1", ALL),
+        ("FAX:+1;425;100", "FAX:+1;425;100", EXACT),
+        ("FAX:;;1", "FAX:;;1", EXACT),
+        ("FAX:*.contoso.com", "FAX:*.contoso.com;1", EXACT),
+        ("FAX:--", "FAX:--;1", EXACT),
+        ("Fax:a:b", "Fax:a:b;1", EXACT),
+        ("my-type_2:Any Text /ü;9", "my-type_2:Any Text /ü;9", EXACT),
+        ("sMtP:Contoso.com;3", "SMTP:Contoso.com;3", EXACT),
+        ("SMTP: contoso.com", "SMTP:contoso.com;1", EXACT),
+    ],
+)
+def test_types(text: str, shown: str, specificity: Specificity) -> None:
+    space = AddressSpace.parse(text)
+    assert (str(space), space.specificity) == (shown, specificity)
+    assert AddressSpace.parse(shown) == space
+
+
+@pytest.mark.parametrize("kind", ["X400", "FAX", "SMTP"])
+@pytest.mark.parametrize("cost", ["0", "101", "-1", "1.0", "", "1e1", "9" * 10, "\u0663", "+5"])
+def test_costs_out_of_range_for_every_type(kind: str, cost: str) -> None:
+    with pytest.raises(ValueError, match="cost"):
+        AddressSpace.parse(f"{kind}:{'c=US' if kind == 'X400' else 'a.com'};{cost}")
+
+
+@given(
+    st.sampled_from(["FAX", "Notes", "x-1", "SMTPX"]),
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=10),
+    st.integers(1, 100),
+)
+def test_other_types_are_read_as_they_are_shown(kind: str, address: str, cost: int) -> None:
+    if address.startswith("//"):
+        return
+    space = AddressSpace.parse(f"{kind}:{address};{cost}")
+    assert (space.type, space.address, space.cost) == (kind, address, cost)
+    assert str(space) == f"{kind}:{address};{cost}"
+
+
+@pytest.mark.xfail(strict=True, reason="taken for the address 25 of the type localhost")
+@pytest.mark.parametrize("text", ["localhost:25", "relay:25;5", "mailto:bob@contoso.com"])
+def test_what_is_certainly_no_type(text: str) -> None:
+    with pytest.raises(ValueError):
+        AddressSpace.parse(text)
+
+
+@pytest.mark.xfail(strict=True, reason="accepted, but no address has two countries")
+def test_an_attribute_that_stands_once_in_an_address() -> None:
+    with pytest.raises(ValueError):
+        AddressSpace.parse("X400:c=US;c=DE;a=Fabrikam;1")

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postconnector.cli.main import main
+from postconnector.model.property_names import EXCHANGE_NAMES, READ_ONLY
 from postconnector.sources.connectors_file import parse_connectors
 from postconnector.sources.json_lines import locate
 
@@ -82,6 +84,150 @@ def test_json_is_not_edited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     file.write_text(json.dumps({"SendConnectors": [AS_SHOWN]}))
     assert main(["set", "Internet", "-Port", "26", "-c", str(file)]) == os.EX_CONFIG
     assert "export --format toml makes one" in capsys.readouterr().err
+
+
+def problems_of(connector: dict[str, Any]) -> list[tuple[str | None, str]]:
+    data = json.dumps({"SendConnectors": [{"Name": "A", "AddressSpaces": ["*"], **connector}]})
+    problems = parse_connectors(data.encode(), Path("connectors.json")).problems
+    return [(problem.property, problem.message) for problem in problems]
+
+
+@pytest.mark.parametrize("name", sorted(READ_ONLY))
+@pytest.mark.parametrize("value", [None, "text", 5, True, [], {"a": [{}]}])
+def test_what_exchange_shows_besides_is_passed_over(name: str, value: object) -> None:
+    for spelled in (name, name.lower()):
+        assert problems_of({spelled: value}) == []
+
+
+@pytest.mark.parametrize("name", [n for n in EXCHANGE_NAMES.values() if n != "Name"])
+def test_null_says_nothing(name: str) -> None:
+    required = [("AddressSpaces", "AddressSpaces is required")]
+    found = [(at, message.partition(";")[0]) for at, message in problems_of({name: None})]
+    assert found == (required if name == "AddressSpaces" else [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", 0, -1, 1.5, True, [], ["x"], [None], [[]], {}, {"x": 1}, 10**30, "\ud800", "\0"],
+    ids=repr,
+)
+@pytest.mark.parametrize("name", EXCHANGE_NAMES.values())
+def test_wrong_types_everywhere(name: str, value: object) -> None:
+    """A value is taken, or refused at its property in a printable line; never a traceback."""
+    for at, message in problems_of({name: value}):
+        assert message.isprintable()
+        assert at is not None
+        assert at in EXCHANGE_NAMES.values()
+        assert len(message) < 400
+
+
+@pytest.mark.xfail(strict=True, reason="values are read in any case, but not in this comparison")
+def test_the_default_of_a_later_version_in_any_case() -> None:
+    assert problems_of({"ConnectorType": "default"}) == []
+
+
+@pytest.mark.xfail(strict=True, reason="0 is equal to False")
+def test_a_number_is_not_the_default_false() -> None:
+    assert problems_of({"IsCoexistenceConnector": 0}) != []
+
+
+@pytest.mark.xfail(strict=True, reason="the last one wins")
+def test_both_spellings_within_a_credential() -> None:
+    credential = {"UserName": "a", "user_name": "b", "PasswordFile": "c"}
+    [(name, message)] = problems_of(
+        {
+            "AuthenticationCredential": credential,
+            "SmartHostAuthMechanism": "BasicAuth",
+            "SmartHosts": ["relay.contoso.com"],
+            "DNSRoutingEnabled": False,
+        }
+    )
+    assert name == "AuthenticationCredential"
+    assert "leave one of them" in message
+
+
+@pytest.mark.xfail(strict=True, reason="said to be no TOML, and nothing of JSON")
+def test_a_list_of_connectors_is_told_what_is_missing() -> None:
+    data = json.dumps([AS_SHOWN]).encode()
+    [problem] = parse_connectors(data, Path("connectors.json")).problems
+    assert "SendConnectors" in problem.message
+
+
+@pytest.mark.xfail(strict=True, reason="properties of the organization keep TOML's spelling")
+def test_properties_of_the_organization_have_exchanges_names() -> None:
+    sites = [{"Name": "HQ", "HubSiteEnabled": "yes"}]
+    links = [{"Name": "L", "Sites": ["HQ"], "ADCost": 0}]
+    data = json.dumps({"Organization": {"Sites": sites, "SiteLinks": links}}).encode()
+    problems = parse_connectors(data, Path("connectors.json")).problems
+    assert [problem.property for problem in problems] == ["HubSiteEnabled", "ADCost", "Sites"]
+
+
+@pytest.mark.xfail(strict=True, reason="in Python's words: None, True, ['a']")
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("AddressSpaces", [None], "null is not a string"),
+        ("Port", True, "true is not a whole number"),
+        ("Comment", ["a"], '["a"] is not a string'),
+    ],
+)
+def test_values_are_named_as_they_are_written(name: str, value: object, shown: str) -> None:
+    [(_, message)] = problems_of({name: value})
+    assert message.startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("{", 1, "this is not JSON"),
+        ("\n\n{", 3, "this is not JSON"),
+        ('{\r\n"SendConnectors": [\r\n{"Name": }]}', 3, "this is not JSON"),
+        ('{\n"SendConnectors": []\n}\n}', 4, "this is not JSON: Extra data"),
+        ("{\n'SendConnectors': []}", 2, "this is not JSON"),
+        ('{"SendConnectors": [] // none\n}', 1, "this is not JSON"),
+        ('{"SendConnectors": [{"Name": "a\tb"}]}', 1, "this is not JSON: Invalid control"),
+        ('{\n"SendConnectors":\n{"Name": "A"}}', 2, "double brackets"),
+        ('{\n"SendConnectors": [\nnull]}', 3, "one property a line"),
+        ('{"SendConnectors": [\n{},\n{\n}]}', 2, "Name is required"),
+        ('{\n"Organization":\n["x"]}', 2, "write [organization]"),
+        ('{\n"Host":\n5}', 2, "write [host]"),
+        ('{"Organization": {\n"Sites": [\n"HQ"]}}', 3, "this is not a table"),
+    ],
+)
+def test_the_first_problem_and_its_line(text: str, line: int, message: str) -> None:
+    problem = parse_connectors(text.encode(), Path("connectors.json")).problems[0]
+    assert problem.line == line
+    assert message in problem.message
+
+
+@pytest.mark.xfail(strict=True, reason="no line")
+def test_the_line_of_a_name_that_stands_twice() -> None:
+    [problem] = parse_connectors(b'{"Host": {},\n"Host": {}}', Path("x")).problems
+    assert problem.line == 2
+
+
+@given(
+    st.integers(0, 3),
+    st.sampled_from(["Port", "AddressSpaces", "MaxMessageSize", "Enabled", "SmartHosts"]),
+    st.sampled_from([None, 0, 1, 4]),
+    st.randoms(use_true_random=False),
+)
+def test_a_mistake_is_found_in_its_line(
+    place: int, name: str, indent: int | None, random: Random
+) -> None:
+    connectors: list[dict[str, Any]] = []
+    for number in range(4):
+        properties = {"Name": f"C{number}", "AddressSpaces": ["*"], "Comment": '{"\\', "Port": 25}
+        if number == place:
+            properties[name] = ["MISTAKE..HERE"] if name.endswith("s") else "MISTAKE HERE"
+        entries = list(properties.items())
+        random.shuffle(entries)
+        connectors.append(dict(entries))
+    text = json.dumps({"Host": {}, "SendConnectors": connectors}, indent=indent)
+    [problem] = parse_connectors(text.encode(), Path("connectors.json")).problems
+    assert (problem.connector, problem.property) == (f"C{place}", name)
+    assert problem.line is not None
+    assert "MISTAKE" in text.split("\n")[problem.line - 1]
 
 
 TEXTS = st.text(max_size=5) | st.sampled_from(['"', "\\", "{", "]", ",", "a\nb", "\x85"])

@@ -275,3 +275,15 @@ def test_generated_documents(document: tuple[str, Mapping[DocumentPath, int]], e
     assert set(expected) <= _paths(parsed), "the writer writes what it says"
     lines = locate(text.replace("\n", end))
     assert {path: lines.get(path) for path in expected} == expected
+
+
+@pytest.mark.xfail(strict=True, reason="RecursionError: the scanner goes deeper than tomli")
+@pytest.mark.parametrize("opening", ["{a=", "[{a="])
+def test_nested_as_deeply_as_tomli_goes(opening: str) -> None:
+    """Whatever tomli reads has its lines found, or is refused; nothing ends in a traceback."""
+    closing = opening.translate({ord("{"): "}", ord("["): "]", ord("a"): None, ord("="): None})
+    start = f'[[{C}]]\nname = "A"\naddress_spaces = ["*"]\nprt = '
+    for depth in range(100, 500, 5):
+        text = start + opening * depth + "1" + closing[::-1] * depth
+        problems = parse_connectors(text.encode(), Path("connectors.toml")).problems
+        assert len(problems) == 1

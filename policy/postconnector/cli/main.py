@@ -17,6 +17,7 @@ from postconnector.cli import (
     apply,
     check,
     export,
+    history,
     import_,
     new,
     plan,
@@ -57,6 +58,8 @@ COMMANDS = (
     route.COMMAND,
     plan.COMMAND,
     apply.COMMAND,
+    history.HISTORY,
+    history.ROLLBACK,
     remove.COMMAND,
     policy.COMMAND,
 )

@@ -1,7 +1,7 @@
 """What plan and apply share: everything that is to be published, checked but not written."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from postconnector.cli.connectors import read_file, valid_organization
@@ -12,11 +12,11 @@ from postconnector.model.problem import Severity
 from postconnector.policyd.endpoint import Endpoint
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.host import PostfixError, PostfixHost
-from postconnector.postfix.inputs import read_inputs
+from postconnector.postfix.inputs import Inputs, read_inputs, read_published_inputs
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
 from postconnector.postfix.own_domains import OwnDomains
 from postconnector.postfix.publish import Publication
-from postconnector.postfix.rendered import render
+from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, render
 from postconnector.selection.standpoint import UnknownServerError, local_server
 
 
@@ -30,11 +30,23 @@ def find_host(config_directory: str | None) -> PostfixHost:
 
 def prepare(path: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
     """Read, validate and compile; also where the policy service should be."""
+    return _prepare(path, host, lambda local: read_inputs(local, path.resolve().parent))
+
+
+def prepare_again(generation: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
+    """The same with what a generation was published with."""
+    path = generation / PUBLISHED_CONNECTORS
+    return _prepare(path, host, lambda local: read_published_inputs(local, generation))
+
+
+def _prepare(
+    path: Path, host: PostfixHost, read: Callable[[LocalRouting], Inputs]
+) -> tuple[Publication, Endpoint]:
     file = read_file(path)
     organization = valid_organization(file)
     facts = host.facts()
     local = _local_routing(organization, facts.hostname)
-    inputs = read_inputs(local, file.path.resolve().parent)
+    inputs = read(local)
     problems = file.located(inputs.problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise configuration_error(f"{file.path}: passwords or certificates are missing", problems)

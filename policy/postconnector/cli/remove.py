@@ -7,6 +7,7 @@ from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_diff, print_line
 from postconnector.cli.publication import find_host
+from postconnector.cli.publishing import require_root
 from postconnector.postfix.plan import configuration_changes
 from postconnector.postfix.publish import CheckFailedError, TryAgainError
 from postconnector.postfix.unpublish import Removal, unpublish
@@ -29,8 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         for change in configuration_changes(removal.current, removal.wanted):
             print_diff(change.diff)
         return os.EX_OK
-    if os.geteuid() != 0:
-        raise CommandFailedError(os.EX_NOPERM, "remove writes Postfix' configuration: be root")
+    require_root("remove")
     try:
         unpublish(removal, print_line)
     except CheckFailedError as error:

@@ -15,6 +15,7 @@ from postconnector.certificates.store import read_store
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.native import password_table
 from postconnector.postfix.quoting import UnquotableError, table_entry
 from postconnector.sources.connector_entry import CONNECTORS
 
@@ -47,8 +48,36 @@ def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) 
             inputs.problems.append(
                 _problem(index, connector, "authentication_credential", str(error))
             )
-    _choose_certificates(local, folder, now or datetime.now(UTC), inputs)
+    directory = folder / local.organization.host.certificate_directory
+    _choose_certificates(local, directory, now or datetime.now(UTC), inputs)
     return inputs
+
+
+def read_published_inputs(
+    local: LocalRouting, generation: Path, now: datetime | None = None
+) -> Inputs:
+    """Read what this host's connectors were published with, from a generation's folder."""
+    inputs = Inputs()
+    for index, connector in enumerate(local.organization.connectors):
+        credential = connector.authentication_credential
+        if credential is None or not connector.authenticates or not local.is_own(connector):
+            continue
+        password = _published_password(generation / password_table(local.names[connector.name]))
+        if password is None:
+            message = "the generation does not hold its password"
+            inputs.problems.append(_problem(index, connector, "authentication_credential", message))
+        else:
+            inputs.passwords[connector.name] = password.removeprefix(f"{credential.user_name}:")
+    _choose_certificates(local, generation / "certificates", now or datetime.now(UTC), inputs)
+    return inputs
+
+
+def _published_password(table: Path) -> str | None:
+    """What the first entry of a table of passwords holds: user and password."""
+    try:
+        return table.read_text("utf-8").partition("\n")[0].partition("\t")[2] or None
+    except OSError:
+        return None
 
 
 def _problem(index: int, connector: SendConnector, name: str, message: str) -> Problem:
@@ -83,11 +112,13 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     return password
 
 
-def _choose_certificates(local: LocalRouting, folder: Path, now: datetime, inputs: Inputs) -> None:
+def _choose_certificates(
+    local: LocalRouting, directory: Path, now: datetime, inputs: Inputs
+) -> None:
     wanted = list(_with_certificate(local))
     if not wanted:
         return
-    store = read_store(folder / local.organization.host.certificate_directory)
+    store = read_store(directory)
     inputs.problems.extend(
         Problem(text, ("host", "certificate_directory"), severity=Severity.WARNING)
         for text in store.problems

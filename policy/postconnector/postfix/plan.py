@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from postconnector.postfix.generations import ABOUT
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
 
@@ -34,7 +35,8 @@ def read_live(configuration: ConfigurationFiles, live_directory: Path) -> Live:
     files: dict[str, bytes] = {}
     if live_directory.is_dir():
         for path in sorted(live_directory.rglob("*")):
-            if path.is_file() and path.suffix not in (".lmdb", ".cdb", ".db"):
+            built = path.suffix in (".lmdb", ".cdb", ".db")
+            if path.is_file() and not built and path.name != ABOUT:
                 files[str(path.relative_to(live_directory))] = path.read_bytes()
     return Live(configuration, files)
 

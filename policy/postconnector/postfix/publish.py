@@ -17,6 +17,7 @@ from pathlib import Path
 from postconnector.postfix.compile import TRANSPORT_TABLE
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.generations import ABOUT, GENERATIONS, About
 from postconnector.postfix.host import (
     ConfigurationFiles,
     PostfixError,
@@ -53,8 +54,8 @@ class Publication:
     current: ConfigurationFiles
 
 
-def publish(publication: Publication, say: Say) -> int:
-    """Publish; return the number of the new generation.
+def publish(publication: Publication, about: About, say: Say) -> int:
+    """Publish; return the number of the new generation, which `about` is kept with.
 
     Raises CheckFailedError, TryAgainError, PostfixError or OSError; the host is then as before.
     """
@@ -65,7 +66,7 @@ def publish(publication: Publication, say: Say) -> int:
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
         check_staged(publication.rendered.configuration, publication.current)
         say("Postfix has checked main.cf and master.cf")
-        generation = _build_generation(publication)
+        generation = _build_generation(publication, about)
         say(f"built generation {generation.name} and its tables")
         swap = _Swap(publication, generation)
         _unfinished_mark(facts).touch()
@@ -130,8 +131,8 @@ def _complaints(folder: Path) -> list[str]:
     ]
 
 
-def _build_generation(publication: Publication) -> Path:
-    generations = publication.facts.own_directory / "generations"
+def _build_generation(publication: Publication, about: About) -> Path:
+    generations = publication.facts.own_directory / GENERATIONS
     _make_directory(generations, 0o755)
     last = max((int(p.name) for p in generations.iterdir() if p.name.isdigit()), default=0)
     building = generations / f"building-{os.getpid()}"
@@ -142,6 +143,7 @@ def _build_generation(publication: Publication) -> Path:
             _write_file(building / name, file)
             if file.is_table:
                 _build_table(publication.facts, building / name)
+        _write_file(building / ABOUT, GenerationFile(about.data()))
         for path in building.rglob("*"):
             sync(path)
         generation = generations / f"{last + 1:06d}"
@@ -253,7 +255,7 @@ def _verify(publication: Publication) -> None:
 
 
 def _forget_old_generations(facts: PostfixFacts) -> None:
-    generations = facts.own_directory / "generations"
+    generations = facts.own_directory / GENERATIONS
     numbered = sorted(p for p in generations.iterdir() if p.name.isdigit())
     for old in numbered[:-_KEPT_GENERATIONS]:
         if old != _live_target(facts):

@@ -1,0 +1,81 @@
+"""The generations that were published: when, by whom, by which command.
+
+A generation is a folder with everything that one publication needs; a file in it says where it
+comes from.
+"""
+
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+GENERATIONS = "generations"
+LIVE = "live"
+ABOUT = "about.json"
+_LONGEST_ABOUT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Where a generation comes from. `time` is UTC in ISO 8601; empty texts are not known."""
+
+    time: str = ""
+    by: str = ""
+    command: str = ""
+
+    @classmethod
+    def now(cls, command: str) -> "About":
+        """This command, run now by the user who is at the keyboard."""
+        return cls(datetime.now(UTC).isoformat(timespec="seconds"), _user(), command)
+
+    def data(self) -> bytes:
+        """As it stands in the generation's folder."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def read(cls, folder: Path) -> "About":
+        """What a generation's folder says; what it does not say is not known."""
+        try:
+            with (folder / ABOUT).open("rb") as file:
+                said = json.loads(file.read(_LONGEST_ABOUT))
+            return cls(**{name: str(said.get(name, "")) for name in cls.__slots__})
+        except (OSError, ValueError, AttributeError):
+            return cls()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One that is kept."""
+
+    number: int
+    folder: Path
+    about: About
+    is_live: bool
+
+
+def read_generations(own_directory: Path) -> list[Generation]:
+    """All that are kept, the oldest first."""
+    return sorted(_found(own_directory), key=lambda generation: generation.number)
+
+
+def _found(own_directory: Path) -> Iterator[Generation]:
+    live = own_directory / LIVE
+    target = live.readlink().name if live.is_symlink() else None
+    generations = own_directory / GENERATIONS
+    for folder in generations.iterdir() if generations.is_dir() else ():
+        if folder.name.isdigit():
+            about = About.read(folder)
+            yield Generation(int(folder.name), folder, about, folder.name == target)
+
+
+def _user() -> str:
+    """Who became root by sudo, or else who this is."""
+    if os.geteuid() == 0 and (name := os.environ.get("SUDO_USER")):
+        return name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
