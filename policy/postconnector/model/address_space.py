@@ -83,6 +83,8 @@ class AddressSpace:
         if rest.startswith("//"):
             raise ValueError("this is a URL; write the domain alone, such as contoso.com")
         match kind.casefold():
+            case "mailto":
+                raise ValueError("this is a link to an address; write the domain alone")
             case "local":
                 raise ValueError(
                     "the prefix Local: of Exchange 2007 is not an address space type;"

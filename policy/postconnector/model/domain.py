@@ -8,6 +8,8 @@ import idna
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _LONGEST = 253
+_LONGEST_TYPED = 1000
+"""More characters are no domain in whatever script, and not worth converting."""
 
 
 def parse_domain(text: str) -> str:
@@ -25,6 +27,8 @@ def parse_domain(text: str) -> str:
         raise ValueError("this is an address literal; write a domain such as contoso.com")
     if text.endswith("."):
         raise ValueError("the domain ends with a dot; leave the dot away")
+    if len(text) > _LONGEST_TYPED:
+        raise ValueError(f"the domain has more than {_LONGEST} characters")
     ascii_text = text if text.isascii() else _to_a_labels(text)
     if len(ascii_text) > _LONGEST:
         raise ValueError(f"the domain has more than {_LONGEST} characters")

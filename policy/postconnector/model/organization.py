@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, PrivateAttr
 
 from postconnector.model import values
 from postconnector.model.domain import parse_domain
@@ -85,10 +85,17 @@ class OrganizationSettings(BaseModel):
         tuple[Annotated[str, values.text(parse_domain, str)], ...],
         BeforeValidator(values.as_list),
     ] = ()
+    _servers: dict[str, Server] = PrivateAttr(default_factory=dict)
+
+    def model_post_init(self, _context: object) -> None:
+        """Servers are looked up for every connector."""
+        by_full_name = {server.full_name: server for server in self.servers if server.full_name}
+        by_name = {server.sort_name: server for server in self.servers}
+        self._servers = {**by_full_name, **by_name}
 
     def server(self, name: str) -> Server | None:
         """The server of this name or fully qualified domain name, in any case of letters."""
-        return next((server for server in self.servers if server.is_named(name)), None)
+        return self._servers.get(name.casefold())
 
     def source_servers(self, connector: SendConnector) -> tuple[Server, ...]:
         """The declared servers among a connector's source transport servers."""

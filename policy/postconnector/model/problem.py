@@ -4,6 +4,7 @@ A Problem says where (file, line, connector, property), what is wrong and what w
 right. It knows no file: the source that read the file fills in where it stands.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -52,6 +53,14 @@ def quoted(text: str, limit: int = 60) -> str:
         text = text[:limit] + "…"
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return f'"{shown}"'
+
+
+def some_of(names: Iterable[str], most: int = 12) -> str:
+    """Names as a message lists them: not endlessly many."""
+    listed = list(names)
+    shown = ", ".join(quoted(name)[1:-1] for name in listed[:most])
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return f"{shown}{more}" or "none"
 
 
 def control_character(text: str) -> str | None:

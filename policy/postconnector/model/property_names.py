@@ -86,6 +86,19 @@ READ_ONLY = frozenset(
 """What Get-SendConnector shows besides, and nobody can set."""
 
 
+_OTHER_NAMES = {
+    "ad_cost": "ADCost",
+    "external_dns_servers": "ExternalDNSServers",
+    "tls_send_domain_secure_list": "TLSSendDomainSecureList",
+}
+
+
+def exchange_name(field: str) -> str:
+    """The name of a property, of a connector or of what stands around it, as Exchange has it."""
+    known = EXCHANGE_NAMES.get(field) or _OTHER_NAMES.get(field)
+    return known or "".join(part.capitalize() for part in field.split("_"))
+
+
 def folded(name: str) -> str:
     """A property's name without case and underscores."""
     return name.replace("_", "").casefold()

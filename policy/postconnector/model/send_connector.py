@@ -63,6 +63,7 @@ class ConnectorType(StrEnum):
     X_PREMISES = "XPremises"
 
 
+DEFAULT_TIME_OUT, DEFAULT_MESSAGES_PER_CONNECTION = TimeSpan.of_seconds(600), 20
 SHORTEST_TIME_OUT, LONGEST_TIME_OUT = TimeSpan.of_seconds(1), TimeSpan.of_seconds(86_400)
 
 
@@ -184,9 +185,11 @@ class SendConnector(BaseModel):
     cloud_services_mail_enabled: Boolean = False
     error_policies: Annotated[ErrorPolicies, PlainValidator(_error_policies)] = ErrorPolicies()
     connection_inactivity_time_out: Annotated[TimeSpan, values.text(_time_out, TimeSpan)] = (
-        TimeSpan.of_seconds(600)
+        DEFAULT_TIME_OUT
     )
-    smtp_max_messages_per_connection: Annotated[int, values.whole_number(1, 2_147_483_647)] = 20
+    smtp_max_messages_per_connection: Annotated[int, values.whole_number(1, 2_147_483_647)] = (
+        DEFAULT_MESSAGES_PER_CONNECTION
+    )
     protocol_logging_level: Annotated[ProtocolLoggingLevel, values.choice(ProtocolLoggingLevel)] = (
         ProtocolLoggingLevel.NONE
     )

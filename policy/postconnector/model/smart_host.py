@@ -39,6 +39,10 @@ class SmartHost:
             raise ValueError(
                 f"a smart host has no port; write {match['host']} here and port = {match['port']}"
             )
+        if "*" in text:
+            raise ValueError("a smart host is one host; write its name without a wildcard")
+        if bare.casefold().startswith("ipv6:") and bare != text:
+            raise ValueError(f"leave IPv6: away; write [{bare[5:]}]")
         if bare != text:
             raise ValueError("brackets are for IP addresses; write a host name without them")
         if text == _SUBSCRIBED_SITE:

@@ -127,7 +127,12 @@ class Server(_Named):
     def is_named(self, name: str) -> bool:
         """Whether this is the server's name or fully qualified domain name."""
         folded = name.casefold()
-        return folded in (self.sort_name, (self.fqdn or "").casefold())
+        return folded == self.sort_name or (self.fqdn is not None and folded == self.full_name)
+
+    @property
+    def full_name(self) -> str:
+        """The fully qualified domain name as it is compared; empty if it is not known."""
+        return (self.fqdn or "").casefold()
 
 
 class EdgeSubscription(_Named):

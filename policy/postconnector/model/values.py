@@ -4,6 +4,7 @@ Each raises ValueError with one sentence for the administrator: what is wrong, w
 right. pydantic collects them with the place where each value stands.
 """
 
+import json
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
@@ -96,4 +97,9 @@ def _shown(value: object) -> str:
         return quoted(value)
     if isinstance(value, int) and abs(value) > _LARGEST_SHOWN:
         return "a number of many digits"  # which Python would rather not write out
+    if isinstance(value, bool | list | tuple | dict) or value is None:
+        try:
+            value = json.dumps(value, ensure_ascii=False, default=str)
+        except (ValueError, RecursionError):
+            return "a value nested too deeply"
     return quoted(str(value))[1:-1]

@@ -20,6 +20,8 @@ def parse_x400(text: str) -> X400Attributes:
     Raises ValueError, saying what would be right.
     """
     attributes = frozenset(_attributes(text))
+    if len(dict(attributes)) < len(attributes):
+        raise ValueError("an X.400 attribute stands twice with different values")
     if not attributes:
         raise ValueError("this names no X.400 attribute; write e.g. X400:c=US;a=Fabrikam;1")
     return attributes

@@ -18,9 +18,12 @@ from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Servi
 from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import (
+    DNS_FAILURES_TABLE,
     DOMAIN_SECURE_TABLE,
     MUTUAL_TLS,
+    TEMPORARY_DNS_FAILURES,
     certificate_file,
+    downgrades_dns_failures,
     mutual_tls_domains,
     next_hop,
     password_table,
@@ -65,6 +68,7 @@ def compile_organization(
             Table(TRANSPORT_TABLE, tuple(sorted(_transport(local, own).items()))),
             *_foreign_table(local),
             *_domain_secure_table(native, local),
+            *_dns_failures_table(native),
             *_password_tables(native, names, passwords),
         ),
         parameters=(
@@ -149,6 +153,11 @@ def _foreign_pattern(kind: str, text: str | None, domain: str) -> str:
 
 def _literal(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_=" else f"[{c}]" for c in text)
+
+
+def _dns_failures_table(native: list[SendConnector]) -> Iterator[Table]:
+    if any(downgrades_dns_failures(connector) for connector in native):
+        yield Table(DNS_FAILURES_TABLE, TEMPORARY_DNS_FAILURES, patterns=True)
 
 
 def _domain_secure_table(native: list[SendConnector], local: LocalRouting) -> Iterator[Table]:

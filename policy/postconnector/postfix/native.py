@@ -3,11 +3,15 @@
 One function a group of properties; docs/properties.md has a row for each property.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from postconnector.model.error_policies import ErrorPolicy
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.send_connector import (
+    DEFAULT_MESSAGES_PER_CONNECTION,
+    DEFAULT_TIME_OUT,
     SendConnector,
     SmartHostAuthMechanism,
     TlsAuthLevel,
@@ -20,6 +24,10 @@ Setting = tuple[str, str]
 DOMAIN_SECURE_TABLE = "domain-secure"
 """TLS policies of the domains in TLSSendDomainSecureList."""
 
+DNS_FAILURES_TABLE = "dns-failures"
+"""What DowngradeDnsFailures makes of failures: a table of patterns."""
+
+TEMPORARY_DNS_FAILURES = (("/^5([.][0-9.]+.Host.or.domain.name.not.found.*)$/", "4$1"),)
 MUTUAL_TLS = "secure match=nexthop"
 
 
@@ -100,6 +108,8 @@ def service_settings(
         *_tls(connector, facts, policies),
         *_own_certificate(connector, service, facts),
         *_authentication(connector, service, facts),
+        *_connections(connector),
+        *_failures(connector, facts),
     )
 
 
@@ -144,6 +154,29 @@ def _tls(connector: SendConnector, facts: PostfixFacts, table: str | None) -> It
         yield "smtp_tls_loglevel", "1"
     if demand.match is not None:
         yield "smtp_tls_secure_cert_match", demand.match
+
+
+def _connections(connector: SendConnector) -> Iterator[Setting]:
+    """Postfix closes an idle connection after connection_cache_ttl_limit (2 s) at the latest."""
+    messages = connector.smtp_max_messages_per_connection
+    if messages == 1:
+        yield "smtp_connection_cache_on_demand", "no"
+        yield "smtp_connection_cache_destinations", ""
+    elif messages != DEFAULT_MESSAGES_PER_CONNECTION:
+        yield "smtp_connection_reuse_count_limit", str(messages - 1)  # the first is no reuse
+    if connector.connection_inactivity_time_out != DEFAULT_TIME_OUT:
+        seconds = math.ceil(connector.connection_inactivity_time_out.seconds)
+        yield "smtp_connection_cache_time_limit", f"{seconds}s"
+
+
+def downgrades_dns_failures(connector: SendConnector) -> bool:
+    """Whether a domain that DNS does not know is only a temporary failure."""
+    return ErrorPolicy.DOWNGRADE_DNS_FAILURES in connector.error_policies.policies
+
+
+def _failures(connector: SendConnector, facts: PostfixFacts) -> Iterator[Setting]:
+    if downgrades_dns_failures(connector):
+        yield "smtp_delivery_status_filter", facts.pattern_table(DNS_FAILURES_TABLE)
 
 
 def host_tls_level(facts: PostfixFacts) -> str:

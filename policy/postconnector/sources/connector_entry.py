@@ -1,7 +1,7 @@
 """One entry of a document to one Send connector, and every problem of it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from postconnector.model.exchange_form import shown_value
@@ -29,14 +29,31 @@ _LONGEST_NAME = 256
 _CREDENTIAL = {folded("user_name"): "user_name", folded("password_file"): "password_file"}
 
 
-def read_connector(
-    entry: object, path: DocumentPath, settings: OrganizationSettings, shown: bool
-) -> tuple[SendConnector | None, list[Problem]]:
-    """The connector, if each of its properties is valid, and all its problems.
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a document says around its connectors.
 
-    `shown`: the entry is in the form in which Get-SendConnector shows connectors, so what it
-    says beside a connector's own properties is passed over.
+    `unsure`: parts of the organization that are broken. `shown`: connectors are in the form in
+    which Get-SendConnector shows them, so what it says beside their own properties is passed over.
     """
+
+    settings: OrganizationSettings
+    unsure: frozenset[str] = frozenset()
+    shown: bool = False
+
+    @property
+    def not_known(self) -> frozenset[str]:
+        """Properties that rules can't be asked about, as not all is known that they depend on."""
+        of_servers = {"servers", "sites", "edge_subscriptions"} & self.unsure
+        names = {"source_transport_servers"} if of_servers else set()
+        return frozenset(names | ({"exchange_version"} & self.unsure))
+
+
+def read_connector(
+    entry: object, path: DocumentPath, around: Around
+) -> tuple[SendConnector | None, list[Problem]]:
+    """The connector, if each of its properties is valid, and all its problems."""
+    settings, shown = around.settings, around.shown
     if not isinstance(entry, Mapping):
         return None, [Problem(f"write [[{CONNECTORS}]] and one property a line", path=path)]
     entries = by_field(entry, _FIELDS, "property")
@@ -44,7 +61,7 @@ def read_connector(
     _unknown_entries(entries, shown)
     if shown:
         _pass_over_later_versions(entries.fields, settings.exchange_version)
-    _fold_credential(entries.fields)
+    _fold_credential(entries)
     if "name" not in entries.fields:
         entries.problems.append(
             Problem('Name is required; write e.g. name = "Internet"', property="name")
@@ -54,7 +71,7 @@ def read_connector(
     problems = [*entries.problems, *found]
     if draft is not None:
         draft = _with_default_size(draft, settings.exchange_version)
-        problems += rule_problems(draft, settings, broken)
+        problems += rule_problems(draft, settings, broken | around.not_known)
     label = _label(entry.get(entries.spelling.get("name", "")), path)
     problems = [replace(problem, connector=label) for problem in entries.as_spelled(problems, path)]
     return (None if broken else draft), problems
@@ -118,13 +135,25 @@ def _unknown_entries(entries: Entries, shown: bool) -> None:
 def _pass_over_later_versions(fields: dict[str, Any], version: ExchangeVersion) -> None:
     """A newer Exchange shows its new properties everywhere; their defaults say nothing."""
     for field in [field for field in fields if not is_in_version(field, version)]:
-        if fields[field] == shown_value(field, SendConnector.model_fields[field].default):
+        default = shown_value(field, SendConnector.model_fields[field].default)
+        said = fields[field]
+        same_text = isinstance(said, str) and said.casefold() == str(default).casefold()
+        if same_text or (type(said) is type(default) and said == default):
             del fields[field]
 
 
-def _fold_credential(fields: dict[str, Any]) -> None:
+def _fold_credential(entries: Entries) -> None:
+    fields = entries.fields
     credential = fields.get("authentication_credential")
-    if isinstance(credential, Mapping):
-        fields["authentication_credential"] = {
-            _CREDENTIAL.get(folded(str(key)), key): value for key, value in credential.items()
-        }
+    if not isinstance(credential, Mapping):
+        return
+    said: dict[str, Any] = {}
+    for key, value in credential.items():
+        name = _CREDENTIAL.get(folded(str(key)), str(key))
+        if name in said:
+            message = f"{key} and another spelling of it; leave one of them"
+            entries.problems.append(
+                Problem(message, ("authentication_credential",), None, "authentication_credential")
+            )
+        said[name] = value
+    fields["authentication_credential"] = said

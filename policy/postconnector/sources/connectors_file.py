@@ -5,6 +5,7 @@ Bounds: a file of more than 64 MB is refused; it would be no connectors file.
 
 import codecs
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,14 @@ import tomli
 
 from postconnector.model.organization import Organization
 from postconnector.model.problem import Problem
-from postconnector.model.property_names import EXCHANGE_NAMES
+from postconnector.model.property_names import exchange_name
 from postconnector.sources import json_lines, toml_lines
 from postconnector.sources.document import read_document
 from postconnector.sources.line_numbers import line_of
 
 DEFAULT_FILE = Path("/etc/postconnector/connectors.toml")
+_JSON_LIST = re.compile(rb"\s*\[\s*\{")
+_FIELD = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _LARGEST_FILE = 64 * 1024**2
 
 
@@ -47,7 +50,7 @@ class ConnectorsFile:
     @property
     def is_json(self) -> bool:
         """Whether the file is JSON; a TOML file never begins with a brace."""
-        return self.data.lstrip()[:1] == b"{"
+        return self.data.lstrip()[:1] == b"{" or _JSON_LIST.match(self.data) is not None
 
     def located(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with this file's name and their lines, in the order of the lines."""
@@ -55,7 +58,10 @@ class ConnectorsFile:
         if not problems:
             return ()
         text = _normal(self.data.decode("utf-8"))
-        lines = (json_lines if self.is_json else toml_lines).locate(text)
+        try:
+            lines = (json_lines if self.is_json else toml_lines).locate(text)
+        except RecursionError:  # nested so deeply that only the parser could follow
+            lines = {}
         placed = [self._spelled(p).at(str(self.path), line_of(lines, p.path)) for p in problems]
         return tuple(sorted(placed, key=lambda problem: problem.line or 0))
 
@@ -63,8 +69,9 @@ class ConnectorsFile:
         """In JSON, properties have Exchange's names."""
         if not self.is_json or problem.property is None:
             return problem
-        name = EXCHANGE_NAMES.get(problem.property, problem.property)
-        return replace(problem, property=name)
+        if not _FIELD.fullmatch(problem.property):
+            return problem  # as it is spelled there
+        return replace(problem, property=exchange_name(problem.property))
 
 
 def read_connectors_file(path: Path) -> ConnectorsFile:
@@ -111,29 +118,41 @@ def _parse_toml(text: str) -> dict[str, Any]:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         raise _BrokenDocumentError(f"this is not TOML: {error.msg}", error.lineno) from None
-    except ValueError as error:  # a number that Python would rather not read
-        raise _BrokenDocumentError(f"this is not TOML: {error}") from None
+    except ValueError:  # a number that Python would rather not read
+        raise _BrokenDocumentError("this is not TOML: a number has too many digits") from None
     except RecursionError:
         raise _BrokenDocumentError("this is nested too deeply") from None
 
 
 def _parse_json(text: str) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(text, object_pairs_hook=_object)
+        document = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise _BrokenDocumentError(f"this is not JSON: {error.msg}", error.lineno) from None
-    except ValueError as error:
-        raise _BrokenDocumentError(f"this is not JSON: {error}") from None
+    except ValueError:
+        raise _BrokenDocumentError("this is not JSON: a number has too many digits") from None
     except RecursionError:
         raise _BrokenDocumentError("this is nested too deeply") from None
+    except _RepeatedNameError as error:
+        raise _BrokenDocumentError(
+            f"{json.dumps(str(error))} stands twice in one object", json_lines.first_repeated(text)
+        ) from None
+    if not isinstance(document, dict):
+        raise _BrokenDocumentError(
+            'write {"SendConnectors": [ … ]}; postconnector import reads a list of connectors', 1
+        )
     return document
+
+
+class _RepeatedNameError(Exception):
+    """An object has this name twice."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{json.dumps(name)} stands twice in one object")
+            raise _RepeatedNameError(name)
         found[name] = value
     return found
 

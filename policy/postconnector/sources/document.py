@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from postconnector.model.organization import HostSettings, Organization, OrganizationSettings
+from postconnector.model.organization import HostSettings, Organization
 from postconnector.model.problem import Problem, Severity, quoted
 from postconnector.model.property_names import folded
 from postconnector.model.send_connector import SendConnector
-from postconnector.sources.connector_entry import CONNECTORS, read_connector
+from postconnector.sources.connector_entry import CONNECTORS, Around, read_connector
 from postconnector.sources.fields import by_field, unknown, validate
-from postconnector.sources.organization_table import ORGANIZATION, read_organization_settings
+from postconnector.sources.organization_table import ORGANIZATION, read_organization_table
 
 HOST = "host"
 _TABLES = {
@@ -44,30 +44,33 @@ def read_document(document: Mapping[str, Any], *, shown: bool = False) -> Readin
     known = [CONNECTORS, ORGANIZATION, HOST]
     problems += [unknown((key,), key, known, "table") for key in tables.unknown]
     spelling = {name: tables.spelling.get(name, name) for name in known}
-    settings, found = read_organization_settings(
+    settings, found, unsure = read_organization_table(
         spelling[ORGANIZATION], tables.fields.get(ORGANIZATION, {})
     )
     problems += found
     connectors, found = _read_connectors(
-        spelling[CONNECTORS], tables.fields.get(CONNECTORS, []), settings, shown
+        spelling[CONNECTORS], tables.fields.get(CONNECTORS, []), Around(settings, unsure, shown)
     )
     problems += found
-    host, found = _read_host(spelling[HOST], tables.fields.get(HOST, {}), settings)
+    host, found = _read_host(spelling[HOST], tables.fields.get(HOST, {}))
     problems += found
+    if host.server is not None and "servers" not in unsure and not settings.server(host.server):
+        message = "the organization declares no server of this name"
+        problems.append(Problem(message, (spelling[HOST], "server"), None, "server"))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Reading(None, tuple(problems))
     return Reading(Organization(connectors, host, settings), tuple(problems))
 
 
 def _read_connectors(
-    key: str, entries: object, settings: OrganizationSettings, shown: bool
+    key: str, entries: object, around: Around
 ) -> tuple[tuple[SendConnector, ...], list[Problem]]:
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         return (), [Problem(f"write [[{CONNECTORS}]], in double brackets", path=(key,))]
     connectors: list[SendConnector] = []
     problems: list[Problem] = []
     for index, entry in enumerate(entries):
-        connector, found = read_connector(entry, (key, index), settings, shown)
+        connector, found = read_connector(entry, (key, index), around)
         problems += found
         if connector is not None:
             connectors.append(connector)
@@ -96,9 +99,7 @@ def _duplicate_names(entries: Sequence[object], key: str) -> list[Problem]:
     return problems
 
 
-def _read_host(
-    key: str, table: object, settings: OrganizationSettings
-) -> tuple[HostSettings, list[Problem]]:
+def _read_host(key: str, table: object) -> tuple[HostSettings, list[Problem]]:
     if not isinstance(table, Mapping):
         return HostSettings(), [Problem(f"write [{HOST}] and one setting a line", (key,))]
     known = {folded(name): name for name in HostSettings.model_fields}
@@ -106,9 +107,4 @@ def _read_host(
     host, _, found = validate(HostSettings, entries.fields)
     problems = entries.problems + found
     problems += [unknown((name,), name, known.values(), "setting") for name in entries.unknown]
-    host = host or HostSettings()
-    if host.server is not None and settings.server(host.server) is None:
-        problems.append(
-            Problem("the organization declares no server of this name", ("server",), None, "server")
-        )
-    return host, entries.as_spelled(problems, (key,))
+    return host or HostSettings(), entries.as_spelled(problems, (key,))

@@ -6,6 +6,7 @@ problem to report.
 
 import json
 import re
+from collections.abc import Iterator
 
 from postconnector.model.problem import DocumentPath
 
@@ -15,6 +16,22 @@ _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 def locate(text: str) -> dict[DocumentPath, int]:
     """Return the line (from 1) of every key and array element of the document."""
     lines: dict[DocumentPath, int] = {}
+    for path, line in _places(text):
+        lines.setdefault(path, line)
+    return lines
+
+
+def first_repeated(text: str) -> int | None:
+    """Return the line of the first key that its object has already."""
+    seen: set[DocumentPath] = set()
+    for path, line in _places(text):
+        if path in seen:
+            return line
+        seen.add(path)
+    return None
+
+
+def _places(text: str) -> Iterator[tuple[DocumentPath, int]]:
     path: list[str | int] = []
     key_expected = element_expected = False
     line, position = 1, 0
@@ -23,7 +40,7 @@ def locate(text: str) -> dict[DocumentPath, int]:
         position = match.start()
         mark = match[0]
         if element_expected and mark != "]":
-            lines[tuple(path)] = line
+            yield tuple(path), line
         element_expected = False
         if mark in "{[":
             path.append("" if mark == "{" else 0)
@@ -37,5 +54,4 @@ def locate(text: str) -> dict[DocumentPath, int]:
                 path[-1], element_expected = last + 1, True
         elif key_expected:
             path[-1], key_expected = json.loads(mark), False
-            lines.setdefault(tuple(path), line)
-    return lines
+            yield tuple(path), line

@@ -4,14 +4,14 @@ Each of its parts is a list of entries that is named in the singular, the plural
 does (`site`, `sites`, `Sites`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from postconnector.model.organization import OrganizationSettings
-from postconnector.model.problem import DocumentPath, Problem, Severity, quoted
+from postconnector.model.problem import DocumentPath, Problem, Severity, quoted, some_of
 from postconnector.model.property_names import folded
 from postconnector.model.topology import (
     AcceptedDomain,
@@ -45,8 +45,16 @@ def read_organization_settings(
     key: str, table: object
 ) -> tuple[OrganizationSettings, list[Problem]]:
     """The settings, without what is broken, and all that is wrong with them."""
+    settings, problems, _ = read_organization_table(key, table)
+    return settings, problems
+
+
+def read_organization_table(
+    key: str, table: object
+) -> tuple[OrganizationSettings, list[Problem], frozenset[str]]:
+    """The same, and the parts of which something is broken, so that less is known than said."""
     if not isinstance(table, Mapping):
-        return OrganizationSettings(), [Problem(f"write [{ORGANIZATION}]", (key,))]
+        return OrganizationSettings(), [Problem(f"write [{ORGANIZATION}]", (key,))], frozenset()
     entries = by_field(table, _FIELDS, "entry")
     problems = list(entries.problems)
     problems += [
@@ -55,19 +63,22 @@ def read_organization_settings(
     ]
     fields: dict[str, Any] = {}
     places: dict[str, list[DocumentPath]] = {}
+    broken: set[str] = set()
     for field, value in entries.fields.items():
         if field in _PARTS:
             found, wrong = _read_part(field, entries.spelling[field], value)
             fields[field] = tuple(entry for entry, _ in found)
             places[field] = [path for _, path in found]
             problems += wrong
+            broken |= {field} if wrong else set()
         else:
             fields[field] = value
-    settings, _, wrong = validate(OrganizationSettings, fields)
+    settings, wrong_fields, wrong = validate(OrganizationSettings, fields)
     problems += wrong
+    broken |= wrong_fields
     settings = settings or OrganizationSettings()
-    problems += _reference_problems(settings, places, whole=not problems)
-    return settings, entries.as_spelled(problems, (key,))
+    problems += _reference_problems(settings, places, broken)
+    return settings, entries.as_spelled(problems, (key,)), frozenset(broken)
 
 
 def _read_part(
@@ -96,29 +107,39 @@ def _read_part(
     return found, problems
 
 
+_SITES, _SERVERS = frozenset(("sites",)), frozenset(("servers",))
+
+
 @dataclass(frozen=True, slots=True)
 class _Flaw:
-    """What an entry says that does not fit the others: its part, number there, and property."""
+    """What an entry says that does not fit the others: its part, number there, and property.
+
+    `needs`: the parts that have to be known whole for this to be sure.
+    """
 
     part: str
     number: int
     name: str
     message: str
     severity: Severity = Severity.ERROR
+    needs: frozenset[str] = frozenset()
 
 
 def _reference_problems(
-    settings: OrganizationSettings, places: Mapping[str, list[DocumentPath]], *, whole: bool
+    settings: OrganizationSettings, places: Mapping[str, list[DocumentPath]], broken: Set[str]
 ) -> Iterator[Problem]:
-    """What the parts say of each other; if not `whole`, what is broken is not missed as well."""
+    """What the parts say of each other; what is broken is not missed as well."""
     flaws = [
         *_repeated(settings),
+        *_default_domain_flaws(settings),
         *_link_flaws(settings),
         *_server_flaws(settings),
         *_subscription_flaws(settings),
-        *(_unlinked_sites(settings) if whole else ()),
+        *_unlinked_sites(settings),
     ]
     for flaw in flaws:
+        if flaw.needs & broken:
+            continue
         path = (*places[flaw.part][flaw.number], flaw.name)
         yield Problem(flaw.message, path, property=flaw.name, severity=flaw.severity)
 
@@ -132,32 +153,56 @@ def _repeated(settings: OrganizationSettings) -> Iterator[_Flaw]:
                 message = f"{quoted(entry.sort_name)} is there more than once"
                 yield _Flaw(part, number, name, message)
             seen.add(entry.sort_name)
+    names = {server.sort_name for server in settings.servers}
+    full_names: set[str] = set()
+    for number, server in enumerate(settings.servers):
+        if server.full_name and server.full_name in full_names:
+            message = f"{quoted(server.full_name)} is another server's too"
+            yield _Flaw("servers", number, "fqdn", message)
+        full_names.add(server.full_name)
+        if server.full_name in names - {server.sort_name}:
+            message = f"{quoted(server.full_name)} is the name of another server"
+            yield _Flaw("servers", number, "name", message)
+
+
+def _default_domain_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
     defaults = [n for n, domain in enumerate(settings.accepted_domains) if domain.default]
     for number in defaults[1:]:
         first = settings.accepted_domains[defaults[0]].domain_name
         message = f"{first} is the default already; only one domain can be"
         yield _Flaw("accepted_domains", number, "default", message)
+    for number, domain in enumerate(settings.accepted_domains):
+        if domain.default and domain.domain_name.startswith("*"):
+            message = "the default domain is one domain, without a wildcard"
+            yield _Flaw("accepted_domains", number, "default", message)
 
 
-def _unknown_site(settings: OrganizationSettings, name: str) -> str | None:
-    """What is wrong with the name of a site."""
-    if any(site.sort_name == name.casefold() for site in settings.sites):
-        return None
-    shown = ", ".join(site.name for site in settings.sites) or "none"
-    return f"there is no site {quoted(name)}; known are {shown}"
+class _Sites:
+    """The names of the sites, to look others up in."""
+
+    def __init__(self, settings: OrganizationSettings) -> None:
+        self._known = {site.sort_name for site in settings.sites}
+        self._shown = some_of(site.name for site in settings.sites)
+
+    def flaw(self, part: str, number: int, name: str, site: str) -> Iterator[_Flaw]:
+        """What is wrong with a site's name that an entry has under `name`, if anything is."""
+        if site.casefold() not in self._known:
+            message = f"there is no site {quoted(site)}; known are {self._shown}"
+            yield _Flaw(part, number, name, message, needs=_SITES)
 
 
 def _link_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    sites = _Sites(settings)
     for number, link in enumerate(settings.site_links):
         if len({name.casefold() for name in link.sites}) < 2:
             message = "a site link is between two or more sites; name them"
             yield _Flaw("site_links", number, "sites", message)
         for name in link.sites:
-            if (wrong := _unknown_site(settings, name)) is not None:
-                yield _Flaw("site_links", number, "sites", wrong)
+            yield from sites.flaw("site_links", number, "sites", name)
 
 
 def _server_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    sites = _Sites(settings)
     for number, server in enumerate(settings.servers):
         wrong: str | None = None
         if server.is_edge and server.site is not None:
@@ -166,21 +211,25 @@ def _server_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
                 " subscribed to in [[organization.edge_subscription]]"
             )
         elif not server.is_edge and server.site is not None:
-            wrong = _unknown_site(settings, server.site)
+            yield from sites.flaw("servers", number, "site", server.site)
         elif not server.is_edge and settings.sites:
             wrong = "a Mailbox server stands in a site; say which"
         if wrong is not None:
-            yield _Flaw("servers", number, "site", wrong)
+            yield _Flaw("servers", number, "site", wrong, needs=_SITES)
 
 
 def _subscription_flaws(settings: OrganizationSettings) -> Iterator[_Flaw]:
+    sites, subscribed = _Sites(settings), set[str]()
     for number, subscription in enumerate(settings.edge_subscriptions):
         server = settings.server(subscription.name)
         if server is None or not server.is_edge:
             message = f"there is no Edge server {quoted(subscription.name)}"
+            yield _Flaw("edge_subscriptions", number, "name", message, needs=_SERVERS)
+        elif server.sort_name in subscribed and subscription.sort_name != server.sort_name:
+            message = f"{server.name} is subscribed to a site already"
             yield _Flaw("edge_subscriptions", number, "name", message)
-        if (wrong := _unknown_site(settings, subscription.site)) is not None:
-            yield _Flaw("edge_subscriptions", number, "site", wrong)
+        subscribed.add(server.sort_name if server is not None else subscription.sort_name)
+        yield from sites.flaw("edge_subscriptions", number, "site", subscription.site)
 
 
 def _unlinked_sites(settings: OrganizationSettings) -> Iterator[_Flaw]:
@@ -188,4 +237,5 @@ def _unlinked_sites(settings: OrganizationSettings) -> Iterator[_Flaw]:
     for number, site in enumerate(settings.sites):
         if len(settings.sites) > 1 and site.sort_name not in linked:
             message = "no site link reaches this site, so no mail from other sites does"
-            yield _Flaw("sites", number, "name", message, Severity.WARNING)
+            links = frozenset(("sites", "site_links"))
+            yield _Flaw("sites", number, "name", message, Severity.WARNING, links)

@@ -21,7 +21,8 @@ def rule_problems(
 ) -> list[Problem]:
     """All problems of a connector that more than one property, or the organization, makes.
 
-    `broken` names the properties that were not valid by themselves.
+    `broken` names the properties that were not valid by themselves; exchange_version among them
+    means that of the organization, and source_transport_servers that its servers are not known.
     """
     settings = settings or OrganizationSettings()
     return [

@@ -5,6 +5,7 @@ No demand on TLS or size is among them: those are carried out, or refused.
 
 from collections.abc import Iterator
 
+from postconnector.model.error_policies import ErrorPolicy
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.property_names import EXCHANGE_NAMES
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
@@ -17,9 +18,6 @@ _REASONS = {
     "cloud_services_mail_enabled": (
         "headers between premises and cloud are not converted by this version"
     ),
-    "error_policies": "failures keep the weight that Postfix gives them",
-    "connection_inactivity_time_out": "Postfix closes idle connections by its own time limits",
-    "smtp_max_messages_per_connection": "Postfix reuses connections by its own limits",
     "protocol_logging_level": "Postfix logs each delivery, but not the dialogue of a connector",
     "connector_type": "a label of the Hybrid Configuration Wizard",
     "require_oorg": "reserved by Microsoft, and not documented",
@@ -39,6 +37,16 @@ def _not_carried_out(connector: SendConnector, settings: OrganizationSettings) -
         default = SendConnector.model_fields[field].default
         if value != default and is_in_version(field, settings.exchange_version):
             yield warning(field, f"{EXCHANGE_NAMES[field]} is not carried out: {reason}")
+
+
+@rule_for(RULES, "error_policies")
+def _error_policies(connector: SendConnector, _settings: OrganizationSettings) -> Iterator[Finding]:
+    for policy in connector.error_policies.policies:
+        if policy is not ErrorPolicy.DOWNGRADE_DNS_FAILURES:
+            yield warning(
+                "error_policies",
+                f"{policy} is not carried out: Exchange does not document which failures it is for",
+            )
 
 
 @rule_for(RULES, "use_external_dns_servers_enabled", "dns_routing_enabled")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from postconnector.model.exchange_version import ExchangeVersion
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
 from postconnector.model.send_connector import SendConnector, SmartHostAuthMechanism
@@ -9,15 +10,21 @@ from postconnector.model.send_connector import SendConnector, SmartHostAuthMecha
 RULES: list[Rule] = []
 
 
+def _is_linked(connector: SendConnector, settings: OrganizationSettings) -> bool:
+    """Later versions have no such connectors, and refuse the property itself."""
+    old = settings.exchange_version is ExchangeVersion.V2010
+    return old and connector.linked_receive_connector is not None
+
+
 @rule_for(RULES, "address_spaces", "linked_receive_connector")
-def _address_spaces(connector: SendConnector, _settings: OrganizationSettings) -> Iterator[Finding]:
+def _address_spaces(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     """V2, V3."""
-    if connector.linked_receive_connector is not None:
+    if _is_linked(connector, settings):
         if connector.address_spaces:
             yield Finding(
                 "address_spaces", "AddressSpaces can't be used together with LinkedReceiveConnector"
             )
-    elif not connector.address_spaces:
+    elif not connector.address_spaces and connector.linked_receive_connector is None:
         yield Finding(
             "address_spaces",
             'AddressSpaces is required; write e.g. address_spaces = ["contoso.com"]',
@@ -94,9 +101,9 @@ def _smart_hosts(connector: SendConnector, _settings: OrganizationSettings) -> I
     "smart_hosts",
     "smart_host_auth_mechanism",
 )
-def _linked(connector: SendConnector, _settings: OrganizationSettings) -> Iterator[Finding]:
+def _linked(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     """V23."""
-    if connector.linked_receive_connector is None:
+    if not _is_linked(connector, settings):
         return
     for right, name, wanted in (
         (not connector.dns_routing_enabled, "dns_routing_enabled", "DNSRoutingEnabled false"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from postconnector.model.address_space import Specificity
 from postconnector.model.organization import OrganizationSettings
+from postconnector.model.problem import some_of
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
 from postconnector.model.send_connector import SendConnector
 
@@ -24,7 +25,7 @@ def _source_servers(connector: SendConnector, settings: OrganizationSettings) ->
             yield Finding(
                 "source_transport_servers",
                 f"there is no server {name} in the organization; known are"
-                f" {', '.join(server.name for server in settings.servers)}",
+                f" {some_of(server.name for server in settings.servers)}",
             )
     roles = {server.is_edge for server in settings.source_servers(connector)}
     if len(roles) > 1:

@@ -13,7 +13,7 @@ from postconnector.model.versions import INSTEAD, added_in, is_in_version
 RULES: list[Rule] = []
 
 
-@rule_for(RULES)
+@rule_for(RULES, "exchange_version")
 def _lacking(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     """V22."""
     version = settings.exchange_version
@@ -34,7 +34,7 @@ def _lacking(connector: SendConnector, settings: OrganizationSettings) -> Iterat
             )
 
 
-@rule_for(RULES, "error_policies")
+@rule_for(RULES, "error_policies", "exchange_version")
 def _error_policies(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     """V22."""
     if (
@@ -44,7 +44,7 @@ def _error_policies(connector: SendConnector, settings: OrganizationSettings) ->
         yield Finding("error_policies", "DowngradeAuthFailures is only known to Exchange 2010")
 
 
-@rule_for(RULES, "source_transport_servers")
+@rule_for(RULES, "source_transport_servers", "exchange_version")
 def _one_site(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     if settings.exchange_version is not ExchangeVersion.V2010:
         return

@@ -4,6 +4,7 @@ from typing import Any
 
 from postconnector.model.exchange_form import exchange_form, shown_value
 from postconnector.model.organization import HostSettings, Organization, OrganizationSettings
+from postconnector.model.property_names import exchange_name
 from postconnector.model.send_connector import Credential, SendConnector
 from postconnector.model.size import MaxMessageSize
 from postconnector.model.versions import default_max_message_size
@@ -14,11 +15,6 @@ _TOML_PARTS = {
     "site_links": "site_link",
     "servers": "server",
     "edge_subscriptions": "edge_subscription",
-}
-_JSON_NAMES = {
-    "ad_cost": "ADCost",
-    "external_dns_servers": "ExternalDNSServers",
-    "tls_send_domain_secure_list": "TLSSendDomainSecureList",
 }
 
 
@@ -70,13 +66,13 @@ def organization_as_json(organization: Organization) -> dict[str, Any]:
     settings = organization.settings
     table: dict[str, Any] = {"ExchangeVersion": settings.exchange_version.value}
     for field in _TOML_PARTS:
-        table[_json_name(field)] = [
-            {_json_name(key): _plain(value) for key, value in entry}
+        table[exchange_name(field)] = [
+            {exchange_name(key): _plain(value) for key, value in entry}
             for entry in getattr(settings, field)
         ]
     secure = settings.tls_send_domain_secure_list
     if secure:
-        table[_json_name("tls_send_domain_secure_list")] = list(secure)
+        table[exchange_name("tls_send_domain_secure_list")] = list(secure)
     document: dict[str, Any] = {
         "Organization": table,
         "SendConnectors": [
@@ -86,12 +82,8 @@ def organization_as_json(organization: Organization) -> dict[str, Any]:
     }
     host = host_as_toml(organization.host)
     if host:
-        document["Host"] = {_json_name(name): value for name, value in host.items()}
+        document["Host"] = {exchange_name(name): value for name, value in host.items()}
     return document
-
-
-def _json_name(field: str) -> str:
-    return _JSON_NAMES.get(field) or "".join(part.capitalize() for part in field.split("_"))
 
 
 def _plain(value: object) -> object:
