@@ -229,7 +229,8 @@ def test_what_is_shown_is_read_back(document: Properties) -> None:
         dict(connector) for connector in organization.connectors
     ]
     assert again.settings == organization.settings
-    assert warnings_again == warnings
+    # What is shown has been converted already.
+    assert warnings_again == [text for text in warnings if " is taken for " not in text]
     assert as_shown(document, again) == shown
 
 

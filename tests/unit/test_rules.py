@@ -389,7 +389,7 @@ HAS_NO_EFFECT = "works only with DNSRoutingEnabled true and IgnoreSTARTTLS false
             {**SECURE, "frontend_proxy_enabled": True},
             ["does not support DomainSecureEnabled with FrontendProxyEnabled", "not carried out"],
         ),
-        (SECURE_LIST, {**SECURE, "address_spaces": ["*"]}, []),
+        (SECURE_LIST, {**SECURE, "address_spaces": ["*"]}, ["with the address space *"]),
     ],
 )
 def test_domain_security(

@@ -1,13 +1,15 @@
 """One entry of a document to one Send connector, and every problem of it."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from postconnector.model.address_space import AddressSpace
 from postconnector.model.exchange_form import shown_value
 from postconnector.model.exchange_version import ExchangeVersion
 from postconnector.model.organization import OrganizationSettings
-from postconnector.model.problem import DocumentPath, Problem, quoted
+from postconnector.model.problem import DocumentPath, Problem, Severity, quoted
 from postconnector.model.property_names import (
     COMMAND_PARAMETERS,
     EXCHANGE_NAMES,
@@ -68,13 +70,28 @@ def read_connector(
         )
         entries.fields["name"] = "?"
     draft, broken, found = validate(SendConnector, entries.fields)
-    problems = [*entries.problems, *found]
+    problems = [*entries.problems, *found, *_converted(entries.fields.get("address_spaces"))]
     if draft is not None:
         draft = _with_default_size(draft, settings.exchange_version)
         problems += rule_problems(draft, settings, broken | around.not_known)
     label = _label(entry.get(entries.spelling.get("name", "")), path)
     problems = [replace(problem, connector=label) for problem in entries.as_spelled(problems, path)]
     return (None if broken else draft), problems
+
+
+def _converted(spaces: object) -> Iterator[Problem]:
+    """Exchange wants RFC 1035; what is not ASCII is compared, and written, in A-labels."""
+    for index, text in enumerate(spaces if isinstance(spaces, list) else [spaces]):
+        if isinstance(text, str) and not text.isascii():
+            with contextlib.suppress(ValueError):
+                space = AddressSpace.parse(text)
+                if space.is_smtp:
+                    yield Problem(
+                        f"{quoted(text)} is taken for {space.address}",
+                        ("address_spaces", index),
+                        property="address_spaces",
+                        severity=Severity.WARNING,
+                    )
 
 
 def _label(name: object, path: DocumentPath) -> str:

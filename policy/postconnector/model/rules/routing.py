@@ -1,13 +1,16 @@
 """Where a connector's mail goes: address spaces, smart hosts, limits."""
 
+import re
 from collections.abc import Iterator
 
+from postconnector.model.address_space import X400
 from postconnector.model.exchange_version import ExchangeVersion
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
 from postconnector.model.send_connector import SendConnector, SmartHostAuthMechanism
 
 RULES: list[Rule] = []
+_BLANK_VALUE = re.compile(r"=\s*(?:;|$)")
 
 
 def _is_linked(connector: SendConnector, settings: OrganizationSettings) -> bool:
@@ -43,6 +46,10 @@ def _odd_address_spaces(
                 "address_spaces", f"{space.address} is named more than once; its lowest cost counts"
             )
         seen.add(key)
+        if space.type == X400 and _BLANK_VALUE.search(space.address):
+            yield warning(
+                "address_spaces", f"{space}: an attribute without a value counts as missing"
+            )
         if space.is_smtp and space.domain and "." not in space.domain:
             yield warning("address_spaces", f"{space.address} has only one label")
 

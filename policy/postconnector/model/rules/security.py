@@ -1,7 +1,9 @@
 """TLS, and logging in to a smart host."""
 
+import re
 from collections.abc import Iterator
 
+from postconnector.model.address_space import Specificity
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
 from postconnector.model.send_connector import (
@@ -11,6 +13,7 @@ from postconnector.model.send_connector import (
 )
 
 RULES: list[Rule] = []
+_STATE = re.compile(r"(?:^|[,+>])\s*ST\s*=", re.IGNORECASE)
 
 
 @rule_for(RULES, "smart_host_auth_mechanism", "smart_hosts", "authentication_credential")
@@ -117,7 +120,9 @@ def _tls_domain(connector: SendConnector, _settings: OrganizationSettings) -> It
         )
 
 
-@rule_for(RULES, "domain_secure_enabled", "dns_routing_enabled", "ignore_starttls")
+@rule_for(
+    RULES, "domain_secure_enabled", "dns_routing_enabled", "ignore_starttls", "address_spaces"
+)
 def _domain_secure(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     """V24."""
     if not connector.domain_secure_enabled:
@@ -134,6 +139,12 @@ def _domain_secure(connector: SendConnector, settings: OrganizationSettings) -> 
             "DomainSecureEnabled has no effect: tls_send_domain_secure_list under [organization]"
             " names no domain",
         )
+    elif any(space.specificity is Specificity.ALL for space in connector.address_spaces):
+        yield warning(
+            "domain_secure_enabled",
+            "with the address space *, DomainSecureEnabled holds for the domains in"
+            " tls_send_domain_secure_list alone",
+        )
     if connector.tls_auth_level is not None:
         yield warning(
             "domain_secure_enabled", "both DomainSecureEnabled and TlsAuthLevel are carried out"
@@ -142,6 +153,17 @@ def _domain_secure(connector: SendConnector, settings: OrganizationSettings) -> 
         yield warning(
             "domain_secure_enabled",
             "Exchange does not support DomainSecureEnabled with FrontendProxyEnabled",
+        )
+
+
+@rule_for(RULES, "tls_certificate_name")
+def _certificate_name(
+    connector: SendConnector, _settings: OrganizationSettings
+) -> Iterator[Finding]:
+    name = connector.tls_certificate_name
+    if name is not None and _STATE.search(name.text):
+        yield warning(
+            "tls_certificate_name", "Windows writes S= where this has ST=; they count as the same"
         )
 
 
