@@ -447,6 +447,76 @@ def test_history_and_rollback_without_generations(new_host: HostMaker) -> None:
     assert (again.returncode, "nothing to change" in again.stdout) == (0, True)
 
 
+# --- status
+
+
+def test_status_of_a_host_where_all_is_well(new_host: HostMaker) -> None:
+    administrator = new_host()
+    nothing = administrator.run("status")
+    assert (nothing.returncode, "nothing is published" in nothing.stdout) == (1, True)
+    administrator.publish(GOOD)
+    before = state(administrator)
+    status = administrator.run("status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert status.stdout.startswith("Generation 1, published 20")
+    assert "All is as published." in status.stdout
+    assert state(administrator) == before
+
+
+def test_status_shows_what_somebody_changed(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.publish(GOOD)
+    main_cf = administrator.host.config_directory / "main.cf"
+    main_cf.write_text(main_cf.read_text().replace("pc-internet", "smtp"))
+    table = administrator.host.config_directory / "postconnector" / "live" / "transport"
+    table.write_text("fabrikam.test smtp:[192.0.2.1]\n")
+    status = administrator.run("status")
+    assert status.returncode == 1
+    assert "-default_transport = smtp" in status.stdout
+    assert "+default_transport = pc-internet" in status.stdout
+    assert "-fabrikam.test smtp:[192.0.2.1]" in status.stdout
+    assert "! not as published: main.cf, transport" in status.stdout
+
+
+def test_status_says_what_does_not_answer(new_host: HostMaker) -> None:
+    administrator = new_host(policy_service=False)
+    with administrator.policy_service():
+        administrator.publish(GOOD)
+    administrator.host.stop()
+    found = json.loads(administrator.run("status", "--json").stdout)
+    assert found["postfix_running"] is False
+    assert "Postfix is not running" in found["problems"]
+    assert any("policy service does not answer" in text for text in found["problems"])
+
+
+def test_status_counts_who_waits_by_connector_and_why(
+    new_host: HostMaker, authority: CertificateAuthority
+) -> None:
+    administrator = new_host()
+    day = datetime.timedelta(days=1)
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = authority.issue(
+        "own", common_name="smtp.contoso.test", not_after=now + 10 * day + day / 2
+    )
+    administrator.store_certificate("own", certificate)
+    dead = f'["{free_address(25)}"]'
+    administrator.publish(
+        f"{FABRIKAM}dns_routing_enabled = false\nsmart_hosts = {dead}\n"
+        f'tls_certificate_name = "<I>CN=Contoso Test CA, O=Contoso<S>'
+        f'{certificate_subject(certificate)}"\n'
+    )
+    for name in ("bob", "eve"):
+        send(administrator, f"{name}@fabrikam.test")
+        administrator.host.log.wait_for_delivery(f"{name}@fabrikam.test")
+    administrator.host.wait_idle()
+    found = json.loads(administrator.run("status", "--json").stdout)
+    [waiting] = found["waiting"]
+    assert (waiting["connector"], waiting["recipients"]) == ("Fabrikam", 2)
+    assert "Connection refused" in waiting["reason"]
+    assert [(c["service"], c["days"]) for c in found["certificates"]] == [("pc-fabrikam", 10)]
+    assert "the certificate of pc-fabrikam ends in 10 days; renew it" in found["problems"]
+
+
 # --- remove
 
 

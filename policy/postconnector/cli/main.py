@@ -26,6 +26,7 @@ from postconnector.cli import (
     remove_connector,
     route,
     show,
+    status,
 )
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
@@ -58,6 +59,7 @@ COMMANDS = (
     route.COMMAND,
     plan.COMMAND,
     apply.COMMAND,
+    status.COMMAND,
     history.HISTORY,
     history.ROLLBACK,
     remove.COMMAND,

@@ -59,7 +59,7 @@ def _prepare(
         raise configuration_error(f"{file.path}: {error}") from None
     rendered = render(compiled, facts, current, file.data)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
-    return Publication(host, facts, compiled, rendered, current), endpoint
+    return Publication(host, facts, compiled, rendered, current, local.table), endpoint
 
 
 def _named_domains(organization: Organization) -> Iterator[str]:

@@ -29,6 +29,7 @@ from postconnector.postfix.host import (
 )
 from postconnector.postfix.rendered import GenerationFile, Rendered
 from postconnector.postfix.replaced_file import ReplacedFile, sync
+from postconnector.selection.routing_table import RoutingTable
 
 Say = Callable[[str], None]
 _KEPT_GENERATIONS = 10
@@ -45,13 +46,14 @@ class TryAgainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published, and where."""
+    """What is to be published, and where; `table` selects as the host will."""
 
     host: PostfixHost
     facts: PostfixFacts
     compiled: Compiled
     rendered: Rendered
     current: ConfigurationFiles
+    table: RoutingTable
 
 
 def publish(publication: Publication, about: About, say: Say) -> int:

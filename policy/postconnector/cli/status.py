@@ -1,0 +1,184 @@
+"""postconnector status: is what was published still there, and does it work?"""
+
+import argparse
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from postconnector.certificates.store import read_store
+from postconnector.cli.command import Command
+from postconnector.cli.failure import CommandFailedError
+from postconnector.cli.output import print_diff, print_json, print_line, print_problems, print_table
+from postconnector.cli.publication import find_host, prepare_again
+from postconnector.policyd.probe import policy_service_failure
+from postconnector.postfix.facts import OWN_DIRECTORY
+from postconnector.postfix.generations import Generation, read_generations
+from postconnector.postfix.host import PostfixHost
+from postconnector.postfix.plan import FileChange, file_changes, read_live
+from postconnector.postfix.publish import Publication, is_unfinished
+from postconnector.postfix.queue import deferred_recipients
+from postconnector.selection.outcome import Selected
+from postconnector.selection.routing_table import RoutingTable
+
+ALL_IS_WELL, SEE_TO_IT = 0, 1
+WARN_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A published certificate of ours; `days` until it ends."""
+
+    service: str
+    not_after: str
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Recipients that wait, by the connector that they take (None: none of them)."""
+
+    connector: str | None
+    recipients: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Status:
+    """What was found; `problems` is everything that somebody should see to."""
+
+    generation: int | None = None
+    published: str | None = None
+    by: str | None = None
+    postfix_running: bool = False
+    certificates: list[Certificate] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    drift: list[FileChange] = field(default_factory=list)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command line."""
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    host = find_host(arguments.config_directory)
+    generations = read_generations(host.config_directory / OWN_DIRECTORY)
+    live = next((generation for generation in generations if generation.is_live), None)
+    status = Status() if live is None else _status(host, live)
+    if live is None:
+        status.problems.append("nothing is published; postconnector apply does it")
+    if arguments.json:
+        print_json(asdict(status))
+    else:
+        _print(status)
+    return SEE_TO_IT if status.problems else ALL_IS_WELL
+
+
+def _status(host: PostfixHost, live: Generation) -> Status:
+    status = Status(live.number, live.about.time or None, live.about.by or None)
+    status.postfix_running = host.is_running()
+    if not status.postfix_running:
+        status.problems.append("Postfix is not running")
+    _look_at_certificates(status, live)
+    try:
+        publication, endpoint = prepare_again(live.folder, host)
+    except CommandFailedError as error:
+        print_problems(error.problems)
+        status.problems.append(f"what is published could not be published now: {error}")
+        return status
+    if (failure := policy_service_failure(endpoint)) is not None:
+        status.problems.append(
+            f"the policy service does not answer at {endpoint} ({failure}): Postfix defers mail"
+        )
+    if is_unfinished(publication.facts):
+        status.problems.append("an apply did not finish; postconnector apply finishes it")
+    _look_for_drift(status, publication)
+    _look_at_the_queue(status, host, publication.table)
+    return status
+
+
+def _look_at_certificates(status: Status, live: Generation) -> None:
+    now = datetime.now(UTC)
+    for certificate in read_store(live.folder / "certificates").certificates:
+        days = (certificate.not_after - now).days
+        service = certificate.file.stem
+        status.certificates.append(
+            Certificate(service, certificate.not_after.isoformat(timespec="minutes"), days)
+        )
+        if days < WARN_DAYS:
+            status.problems.append(f"the certificate of {service} ends in {days} days; renew it")
+
+
+def _look_for_drift(status: Status, publication: Publication) -> None:
+    found = read_live(publication.current, publication.facts.live_directory)
+    status.drift = list(file_changes(found, publication.rendered))
+    if status.drift:
+        names = ", ".join(change.file for change in status.drift)
+        status.problems.append(
+            f"not as published: {names}; postconnector apply, or rollback, puts it right"
+        )
+
+
+def _look_at_the_queue(status: Status, host: PostfixHost, table: RoutingTable) -> None:
+    counts: Counter[str | None] = Counter()
+    reasons: dict[str | None, Counter[str]] = {}
+    for recipient in deferred_recipients(host):
+        outcome = table.select(recipient.address)
+        name = outcome.connector.name if isinstance(outcome, Selected) else None
+        counts[name] += 1
+        reasons.setdefault(name, Counter())[recipient.reason] += 1
+    for name, count in counts.most_common():
+        reason = reasons[name].most_common(1)[0][0]
+        status.waiting.append(Waiting(name, count, reason))
+
+
+def _print(status: Status) -> None:
+    if status.generation is not None:
+        print_line(
+            f"Generation {status.generation}, published {status.published or 'at an unknown time'}"
+            f" by {status.by or 'somebody'}; Postfix is"
+            f" {'running' if status.postfix_running else 'not running'}"
+        )
+    if status.certificates:
+        print_line()
+        rows = [(c.service, c.not_after, str(c.days)) for c in status.certificates]
+        print_table(("Service", "Certificate ends", "Days left"), rows)
+    if status.waiting:
+        print_line()
+        waiting = [(w.connector or "", str(w.recipients), w.reason) for w in status.waiting]
+        print_table(("Connector", "Recipients waiting", "Most frequent reason"), waiting)
+    for change in status.drift:
+        print_line()
+        print_diff(change.diff or (f"{change.file}: differs (not shown)",))
+    print_line()
+    for problem in status.problems:
+        print_line(f"! {problem}")
+    if not status.problems:
+        print_line("All is as published.")
+
+
+COMMAND = Command(
+    name="status",
+    summary="say whether what was published is still there and works",
+    description="""
+Shows the live generation, whether Postfix runs and the policy service answers, the certificates
+with the days they have left, which recipients wait in the queue by connector and why, and, as a
+diff, everything in main.cf, master.cf and our files that is not as published. Changes nothing.
+""",
+    details="""
+examples:
+  postconnector status
+  postconnector status --json | jq -r '.problems[]'
+
+exit status:
+  0   all is as published
+  1   something wants to be seen to; it is printed
+  69  there is no Postfix
+  77  not root: secrets of the generation are compared too
+""",
+    add_arguments=add_arguments,
+    run=run,
+    with_postfix=True,
+)
