@@ -1,6 +1,8 @@
 """What apply and rollback share: publishing what was prepared, and how that may fail."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_error, print_line
@@ -38,17 +40,22 @@ def carry_out(publication: Publication, policy_service: Endpoint, about: About) 
         print_line("nothing to change: Postfix has these connectors")
         return
     _require_policy_service(policy_service)
-    try:
+    with nothing_half_done("the result"):
         generation = publish(publication, about, print_line)
+    print_line(f"published generation {generation}")
+
+
+@contextmanager
+def nothing_half_done(what: str) -> Iterator[None]:
+    """How a change of the host may fail: Postfix refuses `what`, somebody is at work, the disk."""
+    try:
+        yield
     except CheckFailedError as error:
-        raise configuration_error(
-            f"Postfix refuses the result, nothing changed:\n{error}"
-        ) from None
+        raise configuration_error(f"Postfix refuses {what}, nothing changed:\n{error}") from None
     except TryAgainError as error:
         raise CommandFailedError(os.EX_TEMPFAIL, str(error)) from None
     except OSError as error:
         raise CommandFailedError(os.EX_IOERR, f"nothing changed: {error}") from None
-    print_line(f"published generation {generation}")
 
 
 def _require_native(publication: Publication) -> None:

@@ -4,12 +4,10 @@ import argparse
 import os
 
 from postconnector.cli.command import Command
-from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_diff, print_line
 from postconnector.cli.publication import find_host
-from postconnector.cli.publishing import require_root
+from postconnector.cli.publishing import nothing_half_done, require_root
 from postconnector.postfix.plan import configuration_changes
-from postconnector.postfix.publish import CheckFailedError, TryAgainError
 from postconnector.postfix.unpublish import Removal, unpublish
 
 
@@ -31,16 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
             print_diff(change.diff)
         return os.EX_OK
     require_root("remove")
-    try:
+    with nothing_half_done("the files without our part"):
         unpublish(removal, print_line)
-    except CheckFailedError as error:
-        raise configuration_error(
-            f"Postfix refuses the files without our part, nothing changed:\n{error}"
-        ) from None
-    except TryAgainError as error:
-        raise CommandFailedError(os.EX_TEMPFAIL, str(error)) from None
-    except OSError as error:
-        raise CommandFailedError(os.EX_IOERR, f"{error.filename}: {error.strerror}") from None
     print_line("removed; all mail takes the way that it took before")
     return os.EX_OK
 

@@ -28,8 +28,9 @@ from postconnector.postfix.host import (
     warnings_of,
 )
 from postconnector.postfix.rendered import GenerationFile, Rendered
-from postconnector.postfix.replaced_file import ReplacedFile, sync
+from postconnector.postfix.replaced_file import ReplacedFile
 from postconnector.selection.routing_table import RoutingTable
+from postconnector.sources.writing.files import sync
 
 Say = Callable[[str], None]
 _KEPT_GENERATIONS = 10

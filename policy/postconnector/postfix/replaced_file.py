@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from postconnector.postfix.host import read_text, write_text
+from postconnector.sources.writing.files import sync
 
 
 class ReplacedFile:
@@ -50,12 +51,3 @@ class ReplacedFile:
         self._new.unlink(missing_ok=True)
         self._old.unlink(missing_ok=True)
         self._staged = False
-
-
-def sync(path: Path) -> None:
-    """Have a file or folder on disk before going on."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

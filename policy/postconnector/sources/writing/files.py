@@ -18,7 +18,7 @@ def create_file(path: Path, text: str) -> None:
         os.link(staged, path)
     finally:
         staged.unlink()
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -36,7 +36,7 @@ def replace_file(path: Path, text: str) -> None:
     except OSError:
         staged.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _stage(path: Path, text: str, mode: int) -> Path:
@@ -55,8 +55,9 @@ def _stage(path: Path, text: str, mode: int) -> Path:
     return staged
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file or folder on disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
