@@ -31,6 +31,7 @@ from postconnector.postfix.quoting import (
     table_entry,
 )
 from postconnector.postfix.rendered import render
+from postconnector.postfix.tables import FOREIGN_TABLE
 from postconnector.sources.document import read_document
 
 POSTFIX_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -386,7 +387,7 @@ def test_an_address_of_another_type_is_never_a_pattern(folder: Path, text: str) 
         return
     local = LocalRouting(reading.organization, None)
     result = compile_organization(local, FACTS, OwnNames(), {"Partner": "x"}, {"Partner": b"PEM"})
-    [table] = [table for table in result.tables if table.patterns]
+    [table] = [table for table in result.tables if table.name == FOREIGN_TABLE]
     source = folder / "foreign"
     write_settled(source, "".join(table_entry(key, value) for key, value in table.entries))
     meant = f"imceaFAX-{encapsulated(comparable(text.strip()))}@Contoso.test"

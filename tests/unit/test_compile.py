@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 from postconnector.model.organization import HostSettings, Organization, OrganizationSettings
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.topology import AcceptedDomain
-from postconnector.postfix.compile import (
-    AS_WITHOUT_TABLE,
-    TRANSPORT_TABLE,
-    compile_organization,
-)
+from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.service_names import service_names
+from postconnector.postfix.tables import AS_WITHOUT_TABLE, TRANSPORT_TABLE
 from postconnector.selection.outcome import Selected
 from tests.unit.connectors import RECIPIENT_DOMAINS, connector, organizations, routing_table
 
@@ -284,6 +281,7 @@ def test_authoritative_domains_take_no_connector() -> None:
 PLAIN = {
     "syslog_name": "postfix/pc-test",
     "smtp_fallback_relay": "",
+    "smtp_header_checks": f"regexp:{LIVE}/headers/keep-routing-cross-premises-removed",
     "smtp_tls_security_level": "may",
     "smtp_sasl_auth_enable": "no",
 }
@@ -311,7 +309,7 @@ def service_settings(
     properties: Mapping[str, object], host: PostfixFacts = FACTS
 ) -> dict[str, str]:
     (service,) = compiled([connector(**properties)], host).services
-    found = dict(service.settings)
+    found = {setting.name: setting.value for setting in service.settings}
     assert len(found) == len(service.settings), "no setting twice"
     return found
 
@@ -320,7 +318,11 @@ def service_settings(
     ("properties", "expected"),
     [
         ({}, {}),
-        ({"comment": "Contract 4711", "usage": "Partner"}, {}),
+        ({"comment": "Contract 4711", "usage": "Internet"}, {}),
+        (
+            {"usage": "Partner", "cloud_services_mail_enabled": True},
+            {"smtp_header_checks": f"regexp:{LIVE}/headers/keep-neither-cross-premises-made"},
+        ),
         ({"max_message_size": "1 MB"}, {}),
         (RELAY, {}),
         ({**RELAY, "port": 587}, {}),
@@ -441,9 +443,9 @@ def test_the_log_tag_begins_as_the_hosts_does() -> None:
 def test_the_settings_of_one_connector_do_not_depend_on_the_others(
     connectors: Sequence[SendConnector],
 ) -> None:
-    together = {service.connector.name: service for service in compiled(connectors).services}
+    together = {service.connectors[0].name: service for service in compiled(connectors).services}
     for each in connectors:
-        alone = {service.connector.name: service for service in compiled([each]).services}
+        alone = {service.connectors[0].name: service for service in compiled([each]).services}
         assert together.get(each.name) == alone.get(each.name)
         assert (each.name in together) is each.enabled
 
@@ -451,7 +453,7 @@ def test_the_settings_of_one_connector_do_not_depend_on_the_others(
 def test_what_postfix_cant_do_is_no_service_and_is_named() -> None:
     validating = connector("Validating", require_tls=True, tls_auth_level="CertificateValidation")
     result = compiled([validating, connector("Plain", address_spaces=["a.b"])])
-    assert [service.connector.name for service in result.services] == ["Plain"]
+    assert [service.connectors[0].name for service in result.services] == ["Plain"]
     assert [agent.connector.name for agent in result.agent_only] == ["Validating"]
     assert "CertificateValidation" in result.agent_only[0].reason
 
@@ -463,8 +465,7 @@ def test_credentials_are_looked_up_by_each_next_hop_in_a_secret_table() -> None:
     relay = connector(
         **{**RELAY, **LOGIN, "smart_hosts": ["192.0.2.1", "relay.contoso.com"], "port": 587}
     )
-    (table,) = (table for table in compiled([relay]).tables if table.name != TRANSPORT_TABLE)
-    assert table.secret
+    (table,) = (table for table in compiled([relay]).tables if table.secret)
     assert table.name == "passwords/pc-test"
     assert dict(table.entries) == {
         "[192.0.2.1]:587": "contoso:password of Test",
@@ -477,7 +478,7 @@ def test_credentials_are_looked_up_by_each_next_hop_in_a_secret_table() -> None:
     "properties", [{**RELAY, **LOGIN, "enabled": False}, LOGIN, RELAY], ids=["off", "dns", "none"]
 )
 def test_no_credentials_without_need(properties: dict[str, object]) -> None:
-    assert [t.name for t in compiled([connector(**properties)]).tables] == [TRANSPORT_TABLE]
+    assert not any(table.secret for table in compiled([connector(**properties)]).tables)
 
 
 def test_certificates_are_files_of_their_service() -> None:
@@ -495,7 +496,7 @@ def test_certificates_are_files_of_their_service() -> None:
 @pytest.mark.parametrize(
     ("properties", "host", "warning"),
     [
-        (VALIDATION, replace(FACTS, parameters={}), "its mail will wait"),
+        (VALIDATION, replace(FACTS, parameters={}), "this mail will wait"),
         ({}, facts(content_filter="scan:"), "content_filter"),
         (
             {},

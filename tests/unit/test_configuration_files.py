@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.configuration_files import main_cf_with, master_cf_with, without_ours
+from postconnector.postfix.settings import Setting
 from tests.unit.connectors import connector
 
 OURS = (
@@ -16,10 +17,13 @@ OURS = (
 SERVICES = (
     Service(
         "pc-internet",
-        connector("Internet"),
-        (("smtp_fallback_relay", ""), ("smtp_helo_name", "mail.contoso.com")),
+        (connector("Internet"),),
+        (
+            Setting("smtp_fallback_relay", "", "SmartHosts"),
+            Setting("smtp_helo_name", "mail.contoso.com", "Fqdn"),
+        ),
     ),
-    Service("pc-partner", connector("Partner, 2nd"), (("x", "two words"),)),
+    Service("pc-partner", (connector("Partner, 2nd"),), (Setting("x", "two words", ""),)),
 )
 
 MAIN_CF = """\

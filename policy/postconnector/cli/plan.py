@@ -40,14 +40,15 @@ def print_connectors(compiled: Compiled) -> None:
     """A table of what each connector becomes."""
     rows = [
         (
-            service.connector.name,
+            connector.name,
             "native",
             service.name,
-            next_hop(service.connector) or "DNS",
-            tls_demand(service.connector).shown,
-            str(service.connector.max_message_size).partition(" (")[0],
+            next_hop(connector) or "DNS",
+            tls_demand(connector).shown,
+            str(connector.max_message_size).partition(" (")[0],
         )
         for service in compiled.services
+        for connector in service.connectors
     ]
     rows += [(a.connector.name, "agent", "", "", a.reason, "") for a in compiled.agent_only]
     print_table(("Connector", "Path", "Service", "Next hop", "TLS", "Limit (policy service)"), rows)
@@ -73,14 +74,16 @@ def _print_changes(changes: list[FileChange]) -> None:
 def _as_json(compiled: Compiled, changes: list[FileChange]) -> dict[str, object]:
     native = [
         {
-            "name": service.connector.name,
+            "name": connector.name,
             "path": "native",
             "service": service.name,
-            "next_hop": next_hop(service.connector) or None,
-            "tls": tls_demand(service.connector).shown,
-            "settings": dict(service.settings),
+            "why_own_service": service.why_own,
+            "next_hop": next_hop(connector) or None,
+            "tls": tls_demand(connector).shown,
+            "settings": {setting.name: setting.value for setting in service.settings},
         }
         for service in compiled.services
+        for connector in service.connectors
     ]
     agent = [
         {"name": a.connector.name, "path": "agent", "reason": a.reason} for a in compiled.agent_only

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, PrivateAttr
@@ -43,12 +44,20 @@ def _endpoint(value: object) -> str:
     )
 
 
+class Unmatched(StrEnum):
+    """What becomes of mail that no connector matches and Postfix does not deliver itself."""
+
+    POSTFIX = "postfix"
+    UNREACHABLE = "unreachable"
+
+
 class HostSettings(BaseModel):
     """What postconnector itself needs to know of this host (table `[host]`).
 
     `certificate_directory`: PEM files with our certificates and keys; relative to the folder of
     the connectors file. `policy_service`: where Postfix asks the policy service. `server`: which
-    of the organization's servers this host is.
+    of the organization's servers this host is. `unmatched`: what no connector matches is
+    Postfix' own to route, or is kept as in Exchange's Unreachable queue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +65,7 @@ class HostSettings(BaseModel):
     certificate_directory: Annotated[str, PlainValidator(_directory)] = "certificates"
     policy_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/policy"
     server: Annotated[str, PlainValidator(values.name)] | None = None
+    unmatched: Annotated[Unmatched, values.choice(Unmatched)] = Unmatched.POSTFIX
 
 
 def _version(value: object) -> object:

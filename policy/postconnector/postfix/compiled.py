@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from postconnector.model.send_connector import SendConnector
-from postconnector.postfix.native import Setting
+from postconnector.postfix.settings import Setting
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A connector's own smtp(8) service in master.cf."""
+    """An smtp(8) service in master.cf, and the connectors that it carries out.
+
+    `why_own`: what keeps its only connector from sharing, on a host with many connectors.
+    """
 
     name: str
-    connector: SendConnector
+    connectors: tuple[SendConnector, ...]
     settings: tuple[Setting, ...]
+    why_own: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

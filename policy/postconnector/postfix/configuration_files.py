@@ -31,14 +31,22 @@ def main_cf_with(original: str, parameters: Iterable[Parameter]) -> str:
 
 
 def master_cf_with(original: str, services: Iterable[Service], chroot: str) -> str:
-    """master.cf with a service for each connector; `original` is the file without them."""
+    """master.cf with the services of the connectors; `original` is the file without them."""
     lines: list[str] = []
     for service in services:
-        lines.append(comment(f'Send connector "{service.connector.name}"'))
+        lines.append(comment(_carried_out_by(service)))
         lines.append(f"{service.name} unix - - {chroot} - - smtp\n")
-        for name, value in service.settings:
-            lines.append(f"  {master_cf_option(name, value)}\n")
+        for setting in service.settings:
+            option = master_cf_option(setting.name, setting.value, setting.then)
+            lines.append(f"  {option}\n")
     return _with_block(original, "".join(lines))
+
+
+def _carried_out_by(service: Service) -> str:
+    """Members of a shared service are not listed: they come and go without a reload."""
+    if len(service.connectors) == 1:
+        return f'Send connector "{service.connectors[0].name}"'
+    return "Send connectors that differ only in smart host, credential and TLS names"
 
 
 def without_ours(text: str) -> str:

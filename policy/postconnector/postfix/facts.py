@@ -22,6 +22,7 @@ READ_PARAMETERS = (
     "content_filter",
     "message_size_limit",
     "smtp_tls_policy_maps",
+    "smtp_header_checks",
 )
 """Parameters of which the compiler wants the host's own value, as main.cf has it."""
 

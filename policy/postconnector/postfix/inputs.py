@@ -15,8 +15,9 @@ from postconnector.certificates.store import read_store
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.native import password_table
+from postconnector.postfix.native import logs_in
 from postconnector.postfix.quoting import UnquotableError, table_entry
+from postconnector.postfix.settings import password_table
 from postconnector.sources.connector_entry import CONNECTORS
 
 _LONGEST_PASSWORD = 1000
@@ -58,11 +59,15 @@ def read_published_inputs(
 ) -> Inputs:
     """Read what this host's connectors were published with, from a generation's folder."""
     inputs = Inputs()
+    tables: dict[str, dict[str, str]] = {}
     for index, connector in enumerate(local.organization.connectors):
         credential = connector.authentication_credential
-        if credential is None or not connector.authenticates or not local.is_own(connector):
+        service = local.names.get(connector.name)
+        if credential is None or service is None or not logs_in(connector):
             continue
-        password = _published_password(generation / password_table(local.names[connector.name]))
+        if service not in tables:
+            tables[service] = _published_logins(generation / password_table(service))
+        password = tables[service].get(local.next_hop(connector).partition(",")[0])
         if password is None:
             message = "the generation does not hold its password"
             inputs.problems.append(_problem(index, connector, "authentication_credential", message))
@@ -72,12 +77,13 @@ def read_published_inputs(
     return inputs
 
 
-def _published_password(table: Path) -> str | None:
-    """What the first entry of a table of passwords holds: user and password."""
+def _published_logins(table: Path) -> dict[str, str]:
+    """What a table of passwords holds by next hop: user and password."""
     try:
-        return table.read_text("utf-8").partition("\n")[0].partition("\t")[2] or None
+        lines = table.read_text("utf-8").split("\n")
     except OSError:
-        return None
+        return {}
+    return {hop: login for hop, _, login in (line.partition("\t") for line in lines)}
 
 
 def _problem(index: int, connector: SendConnector, name: str, message: str) -> Problem:
@@ -86,7 +92,7 @@ def _problem(index: int, connector: SendConnector, name: str, message: str) -> P
 
 def _password(connector: SendConnector, folder: Path) -> str | None:
     credential = connector.authentication_credential
-    if credential is None or not connector.authenticates:
+    if credential is None or not logs_in(connector):
         return None
     path = folder / credential.password_file
     try:

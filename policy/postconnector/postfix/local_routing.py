@@ -1,7 +1,7 @@
 """The connectors as one Postfix host carries them out: which are its own, where each leads.
 
-A connector whose source server this host is has a service of its own here; mail for another's
-goes to that connector's source servers, which decide again.
+A connector whose source server this host is has a service here, its own or one that it shares;
+mail for another's goes to that connector's source servers, which decide again.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from postconnector.model.smart_host import SmartHost
 from postconnector.model.topology import Server
 from postconnector.postfix.native import agent_reason, next_hop
 from postconnector.postfix.service_names import service_names
+from postconnector.postfix.sharing import connector_services
 from postconnector.selection.outcome import Candidate
 from postconnector.selection.routing_table import RoutingTable
 from postconnector.selection.standpoint import Hidden
@@ -33,16 +34,25 @@ def path_of(candidate: Candidate, server: Server | None) -> str:
 class LocalRouting:
     """An organization on the host that is the server of this name (None: it declares none).
 
-    Raises UnknownServerError, and UnknownAddressError for -- without known Mailbox servers.
+    `services`: of the connectors that Postfix carries out by itself, which stand there with the
+    Mailbox servers, if these are known, for the smart host --. `names`: by connector name, the
+    names of the services.
+
+    Raises UnknownServerError.
     """
 
     def __init__(self, organization: Organization, server: str | None) -> None:
         self.table = RoutingTable(organization, server)
         self.server = self.table.standpoint.server
         self.settings = organization.settings
-        self.names = service_names(connector.name for connector in organization.connectors)
         self.organization = organization
         self.own = tuple(c for c in organization.connectors if self.is_own(c))
+        native = [self._known(c) for c in self.own if self.agent_reason(c) is None]
+        own_names = service_names(connector.name for connector in organization.connectors)
+        self.services = connector_services(native, own_names, organization.settings)
+        self.names = {c.name: own_names[c.name] for c in self.own} | {
+            c.name: service.name for service in self.services for c in service.connectors
+        }
 
     def is_own(self, connector: SendConnector) -> bool:
         """Whether this host carries a connector out."""
@@ -67,6 +77,13 @@ class LocalRouting:
             for resolved in (self._subscribed_servers() if host.is_subscribed_site else (host,))
         )
         return connector.model_copy(update={"smart_hosts": hosts})
+
+    def _known(self, connector: SendConnector) -> SendConnector:
+        """The same, as far as the Mailbox servers are known."""
+        try:
+            return self.resolved(connector)
+        except UnknownAddressError:
+            return connector
 
     def target(self, candidate: Candidate) -> str:
         """A candidate as the right-hand side of a transport table: `service:nexthop`."""

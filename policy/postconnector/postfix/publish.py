@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from postconnector.postfix.compile import TRANSPORT_TABLE
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.generations import ABOUT, GENERATIONS, About
@@ -29,6 +28,7 @@ from postconnector.postfix.host import (
 )
 from postconnector.postfix.rendered import GenerationFile, Rendered
 from postconnector.postfix.replaced_file import ReplacedFile
+from postconnector.postfix.tables import TRANSPORT_TABLE
 from postconnector.selection.routing_table import RoutingTable
 from postconnector.sources.writing.files import sync
 

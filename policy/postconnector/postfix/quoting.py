@@ -24,11 +24,15 @@ def main_cf_value(value: str) -> str:
     return value.replace("$", "$$")
 
 
-def master_cf_option(name: str, value: str) -> str:
-    """An `-o name=value` of a service in master.cf; nothing in the value is expanded."""
-    if not _PARAMETER.fullmatch(name):
-        raise UnquotableError(f"{name!r} is no parameter name")
-    text = main_cf_value(value)
+def master_cf_option(name: str, value: str, then: str | None = None) -> str:
+    """An `-o name=value` of a service in master.cf; nothing in the value is expanded.
+
+    `then` names a parameter of main.cf whose value follows in the list.
+    """
+    for parameter in (name, then or name):
+        if not _PARAMETER.fullmatch(parameter):
+            raise UnquotableError(f"{parameter!r} is no parameter name")
+    text = main_cf_value(value) + (f", ${then}" if then else "")
     return f"-o {{ {name} = {text} }}" if _BLANKS.search(text) else f"-o {name}={text}"
 
 

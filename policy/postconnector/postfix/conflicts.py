@@ -1,0 +1,221 @@
+"""What on the host works against the connectors: what wins, and how to decide otherwise. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from postconnector.model.address_space import Specificity
+from postconnector.model.problem import quoted
+from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.compiled import Service
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.header_firewall import header_firewall
+from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.native import next_hop, tls_demand
+from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.sharing import policy_keys
+from postconnector.postfix.tables import authoritative_domains, claimed_by
+from postconnector.selection.outcome import Candidate
+from postconnector.selection.routing_table import RoutingTable
+
+MANY_SERVICES = 200
+"""From here on `postfix check` takes more than a second for them."""
+
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HostEntries:
+    """Entries of the host's own tables.
+
+    `transport`: of transport_maps, as far as they can be listed. `tls_policies`: what
+    smtp_tls_policy_maps answers for the next hops of connectors that demand TLS.
+    """
+
+    transport: Mapping[str, str] = field(default_factory=dict)
+    tls_policies: Mapping[str, str] = field(default_factory=dict)
+
+
+def conflicts(
+    local: LocalRouting,
+    facts: PostfixFacts,
+    own: OwnNames,
+    services: Sequence[Service],
+    default: Candidate | None,
+    entries: HostEntries,
+) -> Iterator[str]:
+    """A sentence for each."""
+    native = [connector for service in services for connector in service.connectors]
+    yield from _own_domains(local.table, own)
+    yield from _authoritative(local, own)
+    yield from _transport_entries(local.table, default, entries.transport)
+    if default is not None:
+        yield from _default_route(default.connector, facts)
+    yield from _tls_policies(native, entries.tls_policies)
+    yield from _unasking(facts)
+    yield from _sizes(native, facts)
+    yield from _trust(native, facts)
+    yield from _source_addresses(native, facts)
+    yield from _routing_headers(native, local)
+    yield from _many_services(services)
+
+
+def _own_domains(routing: RoutingTable, own: OwnNames) -> Iterator[str]:
+    for domain in sorted(own.names):
+        claim = claimed_by(routing, domain)
+        if claim is not None and claim.address_space.specificity is Specificity.EXACT:
+            yield (
+                f'connector "{claim.connector.name}" names {domain}, but Postfix delivers mail'
+                " for it itself (mydestination, virtual domains): it stays here; take it out of"
+                " Postfix' domains if the connector is to have it"
+            )
+    wildcards = any(s is Specificity.WILDCARD for (s, _), _ in routing.addresses())
+    if wildcards:
+        for table in own.unlisted:
+            yield (
+                f"the domains in {table} can't be listed: one below an address space with a"
+                " wildcard is taken by that connector"
+            )
+
+
+def _authoritative(local: LocalRouting, own: OwnNames) -> Iterator[str]:
+    """What Exchange delivers itself, Postfix has to know as well, or it would take the way out."""
+    for domain in sorted({domain.removeprefix(".") for domain in authoritative_domains(local)}):
+        if domain not in own.names:
+            yield (
+                f"the accepted domain {domain} is authoritative, so no connector takes its mail:"
+                " Postfix needs it in mydestination, its virtual domains or relay_domains"
+            )
+
+
+def _transport_entries(
+    routing: RoutingTable, default: Candidate | None, entries: Mapping[str, str]
+) -> Iterator[str]:
+    """Postfix asks all tables for the address, then for its domain, then for parents of it."""
+    for key, value in sorted(entries.items()):
+        if key == "*":
+            if default is not None:
+                yield (
+                    f"the host's transport_maps send * to {value}: connector"
+                    f' "{default.connector.name}" (*) gets nothing; take the entry out if the'
+                    " connector is to have it"
+                )
+            continue
+        user, _, domain = key.rpartition("@")
+        claim = claimed_by(routing, (domain if user else key).removeprefix("."))
+        if claim is None:
+            continue
+        owner, space = f'connector "{claim.connector.name}"', str(claim.address_space.address)
+        ours = not user and key in _keys(claim)
+        if ours:
+            yield (
+                f"the host's transport_maps send {key} to {value}, but {owner} ({space}) wins:"
+                " disable the connector, or take the domain out of it, if the entry is to count"
+            )
+        elif not key.startswith("."):
+            yield (
+                f"the host's transport_maps send {key} to {value}, which is more precise than"
+                f" {space} of {owner} and wins: take the entry out if the connector is to have it"
+            )
+
+
+def _keys(claim: Candidate) -> tuple[str, ...]:
+    space = claim.address_space
+    if space.specificity is Specificity.WILDCARD:
+        return space.domain, f".{space.domain}"
+    return (space.domain,)
+
+
+def _default_route(connector: SendConnector, facts: PostfixFacts) -> Iterator[str]:
+    overriding = ["sender_dependent_default_transport_maps"]
+    if not next_hop(connector):
+        overriding.append("sender_dependent_relayhost_maps")
+    for name in overriding:
+        if facts.parameter(name):
+            yield (
+                f'{name} of main.cf wins over connector "{connector.name}" (*) for the senders'
+                " that it names; take them out if the connector is to have their mail"
+            )
+
+
+def _tls_policies(native: Sequence[SendConnector], policies: Mapping[str, str]) -> Iterator[str]:
+    for connector in native if policies else ():
+        demand = tls_demand(connector)
+        for key in policy_keys(connector) if demand.level is not None else ():
+            if key in policies and policies[key] != demand.policy:
+                yield (
+                    f"the host's smtp_tls_policy_maps say {policies[key]!r} for {key}, but"
+                    f' connector "{connector.name}" demands {demand.policy!r} and wins; without'
+                    " RequireTLS and IgnoreSTARTTLS the host's policy would count"
+                )
+
+
+def _unasking(facts: PostfixFacts) -> Iterator[str]:
+    for service in facts.unasking_services:
+        yield (
+            f"master.cf gives {service} restrictions of its own: what comes in there is routed by"
+            " the connectors, but the policy service does not see it"
+        )
+    if facts.parameter("content_filter"):
+        yield (
+            "main.cf has a content_filter: a message that its size moves to another connector"
+            " (FILTER) passes it by; to have it filtered, ask the policy service where filtered"
+            " mail comes back, and empty smtpd_end_of_data_restrictions elsewhere"
+        )
+
+
+def _sizes(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
+    """message_size_limit is for the whole host; 0 is none, and an expression is left alone."""
+    text = facts.parameter("message_size_limit")
+    limit = int(text) if text.isdecimal() else 0
+    limits = ((c.name, c.max_message_size.limit) for c in native) if limit else ()
+    larger = [name for name, own_limit in limits if own_limit is None or own_limit > limit]
+    if larger:
+        yield (
+            f"main.cf has message_size_limit = {limit}: Postfix refuses larger messages before a"
+            f" connector is asked, whatever MaxMessageSize of {_named(larger)} says"
+        )
+
+
+def _trust(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
+    if facts.parameter("smtp_tls_CAfile") or facts.parameter("smtp_tls_CApath"):
+        return
+    verifying = [c.name for c in native if tls_demand(c).level == "secure"]
+    if verifying:
+        yield (
+            f"certificates are verified for {_named(verifying)}, but main.cf has neither"
+            " smtp_tls_CAfile nor smtp_tls_CApath: this mail will wait"
+        )
+
+
+def _source_addresses(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
+    bound = [c.name for c in native if c.source_ip_address is not None]
+    if bound and facts.version < (3, 7):
+        yield (
+            "Postfix before 3.7 sends from another address when SourceIPAddress is not there:"
+            f" {_named(bound)}"
+        )
+
+
+def _routing_headers(native: Sequence[SendConnector], local: LocalRouting) -> Iterator[str]:
+    without = [c.name for c in native if not header_firewall(c, local.settings).routing]
+    if without:
+        yield (
+            f"Received headers do not leave by {_named(without)}, as its usage type has it: a loop"
+            " by way of that next hop is not noticed here"
+        )
+
+
+def _many_services(services: Sequence[Service]) -> Iterator[str]:
+    if len(services) > MANY_SERVICES:
+        yield (
+            f"{len(services)} smtp(8) services are needed: Postfix takes long to check and start"
+            " them (12 s for 1,000); connectors share one where they differ only in smart host,"
+            " credential and TLS names"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(quoted(name) for name in names[:_MOST_NAMED])
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"connector{'s' if len(names) > 1 else ''} {shown}{more}"

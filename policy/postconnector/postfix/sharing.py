@@ -1,0 +1,191 @@
+"""Which connectors share an smtp(8) service, and which need one of their own. Pure.
+
+Postfix checks master.cf in square time (12 s for 1,000 services), so on a host with many
+connectors those that differ only in smart host, credential and TLS names share a service, told
+apart by next hop in smtp_sasl_password_maps and smtp_tls_policy_maps. With few connectors each
+has a service that bears its name, in the log too.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from postconnector.model.address_space import Specificity
+from postconnector.model.organization import OrganizationSettings
+from postconnector.model.problem import quoted
+from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.native import (
+    TlsDemand,
+    logs_in,
+    mutual_tls_domains,
+    next_hops,
+    tls_demand,
+)
+from postconnector.postfix.service_names import PREFIX
+from postconnector.postfix.settings import Setting, own_settings
+
+MOST_OWN_SERVICES = 30
+"""With more connectors than these, they share."""
+
+_ANY_HOST = PostfixFacts(Path("/"), Path("/"), version=(4, 0), map_type="lmdb")
+"""For comparing connectors: their settings on one and the same host."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorService:
+    """An smtp(8) service and the connectors that it carries out.
+
+    `why_own`: what keeps its only connector from sharing with others; None where nothing does.
+    """
+
+    name: str
+    connectors: tuple[SendConnector, ...]
+    why_own: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnShape:
+    """What connectors must have in common to share a service."""
+
+    settings: tuple[Setting, ...]
+    certificate: str | None
+    login: bool
+    mutual_tls: bool
+    demand: TlsDemand | None
+
+    @property
+    def reason(self) -> str:
+        """The properties by which a connector has a shape that no other has."""
+        names = {name: None for setting in self.settings for name in setting.reason.split(", ")}
+        if self.certificate is not None:
+            names["TlsCertificateName"] = None
+        if self.mutual_tls:
+            names["DomainSecureEnabled"] = None
+        if self.demand is not None and self.demand.level is not None:
+            names["TlsAuthLevel"] = None
+        return f"no other connector has the same {', '.join(names) or 'settings'}"
+
+
+_Distinction = tuple[str | None, object]
+"""What tables say of a next hop: its TLS policy and its credential."""
+
+
+@dataclass(slots=True)
+class _Sharing:
+    """Connectors that share a service; no next hop of theirs is to be treated in two ways."""
+
+    members: list[SendConnector] = field(default_factory=list)
+    by_next_hop: dict[str, _Distinction] = field(default_factory=dict)
+    beneath: dict[str, set[_Distinction]] = field(default_factory=dict)
+
+    def takes(self, hops: Sequence[str], distinction: _Distinction) -> bool:
+        """Whether nothing that is known of these next hops, or around them, says otherwise."""
+        return all(
+            self.by_next_hop.get(known, distinction) == distinction
+            for hop in hops
+            for known in (hop, *_around(hop))
+        ) and all(self.beneath.get(hop, {distinction}) == {distinction} for hop in hops)
+
+    def add(self, connector: SendConnector, hops: Sequence[str], distinction: _Distinction) -> None:
+        self.members.append(connector)
+        for hop in hops:
+            self.by_next_hop[hop] = distinction
+            for parent in _around(hop):
+                self.beneath.setdefault(parent, set()).add(distinction)
+
+
+def connector_services(
+    connectors: Sequence[SendConnector],
+    names: Mapping[str, str],
+    settings: OrganizationSettings,
+) -> tuple[ConnectorService, ...]:
+    """Give each connector a service; `names` are those of services of their own.
+
+    The name of a shared service depends on what its connectors have in common alone, so that
+    it stays while connectors come and go.
+    """
+    if len(connectors) <= MOST_OWN_SERVICES:
+        return tuple(ConnectorService(names[c.name], (c,)) for c in connectors)
+    found: dict[_OwnShape, list[_Sharing]] = {}
+    for connector in connectors:
+        hops, distinction = policy_keys(connector), _distinction(connector)
+        shared = found.setdefault(_shape(connector, settings), [])
+        for sharing in shared:
+            if sharing.takes(hops, distinction):
+                break
+        else:
+            sharing = _Sharing()
+            shared.append(sharing)
+        sharing.add(connector, hops, distinction)
+    return tuple(
+        _service(shape, number, shared, names)
+        for shape, shared in found.items()
+        for number in range(len(shared))
+    )
+
+
+def policy_keys(connector: SendConnector) -> tuple[str, ...]:
+    """What Postfix looks up for the connector's mail in tables by next hop.
+
+    With DNS routing a next hop is a recipient's domain: keys are those of the transport table.
+    There are none where they can't be told, as for the address space *.
+    """
+    if not connector.dns_routing_enabled:
+        return next_hops(connector)
+    keys: list[str] = []
+    for space in connector.address_spaces:
+        match space.specificity:
+            case Specificity.EXACT:
+                keys.append(space.domain)
+            case Specificity.WILDCARD:
+                keys += (space.domain, f".{space.domain}")
+            case _:
+                return ()
+    return tuple(keys)
+
+
+def _service(
+    shape: _OwnShape, number: int, shared: Sequence[_Sharing], names: Mapping[str, str]
+) -> ConnectorService:
+    members = tuple(shared[number].members)
+    if len(members) > 1:
+        digest = hashlib.sha256(repr((shape, number)).encode()).hexdigest()[:8]
+        return ConnectorService(f"{PREFIX}shared-{digest}", members)
+    why = shape.reason
+    if len(shared) > 1:
+        other = shared[0 if number else 1].members[0].name
+        why = f"{quoted(other)} has the same next hop with another credential or TLS name"
+    return ConnectorService(names[members[0].name], members, why)
+
+
+def _shape(connector: SendConnector, settings: OrganizationSettings) -> _OwnShape:
+    demand = tls_demand(connector)
+    said_by_table = demand.level is not None and bool(policy_keys(connector))
+    return _OwnShape(
+        settings=tuple(own_settings(connector, _ANY_HOST, settings)),
+        certificate=_certificate(connector),
+        login=logs_in(connector),
+        mutual_tls=bool(mutual_tls_domains(connector, settings)),
+        demand=None if said_by_table else demand,
+    )
+
+
+def _certificate(connector: SendConnector) -> str | None:
+    shown = connector.tls_certificate_name is not None and not connector.ignore_starttls
+    return str(connector.tls_certificate_name) if shown else None
+
+
+def _distinction(connector: SendConnector) -> _Distinction:
+    credential = connector.authentication_credential if logs_in(connector) else None
+    return tls_demand(connector).policy, credential
+
+
+def _around(hop: str) -> Iterator[str]:
+    """The keys that Postfix asks for when it has none for a domain: .contoso.com, .com."""
+    if ":" in hop:
+        return
+    parent = hop.removeprefix(".")
+    while parent := parent.partition(".")[2]:
+        yield f".{parent}"
