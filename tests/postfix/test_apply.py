@@ -329,11 +329,11 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
     warnings = [line for line in result.stderr.splitlines() if "warning:" in line]
     for part in (
         "message_size_limit = 10240000: Postfix refuses larger messages before a connector is"
-        ' asked, whatever MaxMessageSize of "Internet" says',
+        ' asked, whatever MaxMessageSize of connector "Internet" says',
         "content_filter: a message that its size moves to another connector",
         'sender_dependent_default_transport_maps of main.cf wins over connector "Internet"',
         f"master.cf gives {listener}/inet restrictions of its own",
-        'connector "Internet" verifies certificates, but main.cf has neither smtp_tls_CAfile',
+        'certificates are verified for connector "Internet", but main.cf has neither smtp_tls_CA',
     ):
         assert sum(part in warning for warning in warnings) == 1, (part, warnings)
     assert len(warnings) == 5
