@@ -18,7 +18,8 @@ from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.service_names import service_names
-from postconnector.postfix.tables import AS_WITHOUT_TABLE, TRANSPORT_TABLE
+from postconnector.postfix.table_names import TRANSPORT_TABLE
+from postconnector.postfix.tables import AS_WITHOUT_TABLE
 from postconnector.selection.outcome import Selected
 from tests.unit.connectors import RECIPIENT_DOMAINS, connector, organizations, routing_table
 

@@ -1,11 +1,20 @@
 """Our block in main.cf and master.cf: what Postfix reads then, and out again to the byte."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from postconnector.postfix.compiled import Parameter, Service
-from postconnector.postfix.configuration_files import main_cf_with, master_cf_with, without_ours
+from postconnector.postfix.configuration_files import (
+    entries_in,
+    folder_in_force,
+    main_cf_with,
+    master_cf_with,
+    service_entries,
+    without_ours,
+)
 from postconnector.postfix.settings import Setting
 from tests.unit.connectors import connector
 
@@ -72,7 +81,7 @@ def test_main_cf_comes_out_as_it_was(text: str) -> None:
 @pytest.mark.parametrize("text", ODD_FILES)
 @pytest.mark.parametrize("chroot", ["y", "n", "-"])
 def test_master_cf_comes_out_as_it_was(text: str, chroot: str) -> None:
-    assert without_ours(master_cf_with(text, SERVICES, chroot)) == text
+    assert without_ours(master_cf_with(text, service_entries(SERVICES, chroot))) == text
 
 
 @pytest.mark.parametrize("text", ODD_FILES)
@@ -107,7 +116,7 @@ any_text = st.text(st.characters(blacklist_categories=())).filter(lambda text: "
 @given(st.one_of(files, any_text))
 def test_any_file_comes_out_as_it_was(text: str) -> None:
     assert without_ours(main_cf_with(text, OURS)) == text
-    assert without_ours(master_cf_with(text, SERVICES, "y")) == text
+    assert without_ours(master_cf_with(text, service_entries(SERVICES, "y"))) == text
 
 
 @settings(max_examples=100, deadline=None)
@@ -175,7 +184,7 @@ relayhost=
 
 
 def test_a_service_in_master_cf() -> None:
-    text = master_cf_with("smtp unix - - y - - smtp\n", SERVICES, "n")
+    text = master_cf_with("smtp unix - - y - - smtp\n", service_entries(SERVICES, "n"))
     assert text.splitlines()[2:] == [
         '# Send connector "Internet"',
         "pc-internet unix - - n - - smtp",
@@ -198,3 +207,20 @@ def test_what_an_administrator_adds_below_our_block_stays() -> None:
 def test_what_an_administrator_adds_below_our_block_is_a_line_of_its_own() -> None:
     text = main_cf_with("a = 1", OURS) + "b = 2\n"
     assert read_main_cf(without_ours(text)) == [("a", "1"), ("b", "2")]
+
+
+@settings(max_examples=100, deadline=None)
+@given(files, st.sets(st.sampled_from(SERVICES)))
+def test_the_entries_of_our_block_are_read_back(text: str, services: set[Service]) -> None:
+    entries = service_entries(services, "y")
+    assert entries_in(master_cf_with(text, entries)) == entries
+    assert entries_in(text) == {}
+
+
+@pytest.mark.parametrize("folder", ["live", "standing-in"])
+def test_which_folder_of_tables_is_in_force(folder: str) -> None:
+    own = Path("/etc/postfix/postconnector")
+    ours = Parameter("transport_maps", f"regexp:/x, lmdb:{own}/{folder}/transport, hash:/y", "")
+    assert folder_in_force(main_cf_with(MAIN_CF, [ours]), own) == folder
+    assert folder_in_force(MAIN_CF + f"transport_maps = lmdb:{own}/live/transport\n", own) is None
+    assert folder_in_force(main_cf_with(MAIN_CF, [ours]), Path("/etc/postfix-out")) is None

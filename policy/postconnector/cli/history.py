@@ -14,6 +14,7 @@ from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import About, Generation, read_generations
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
+from postconnector.postfix.unfinished import read_unfinished
 from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
 
 _Connectors = Mapping[str, SendConnector]
@@ -83,7 +84,7 @@ def run_rollback(arguments: argparse.Namespace) -> int:
     """Run rollback."""
     require_root("rollback")
     host = find_host(arguments.config_directory)
-    wanted = _wanted(_generations(host), arguments.generation)
+    wanted = _wanted(_generations(host), arguments.generation, _unfinished_number(host))
     publication, policy_service = prepare_again(wanted.folder, host)
     carry_out(publication, policy_service, About.now(f"rollback to {wanted.number}"))
     print_line(
@@ -98,10 +99,21 @@ def _generations(host: PostfixHost) -> list[Generation]:
     return read_generations(host.config_directory / OWN_DIRECTORY)
 
 
-def _wanted(generations: list[Generation], number: int | None) -> Generation:
+def _unfinished_number(host: PostfixHost) -> int | None:
+    unfinished = read_unfinished(host.config_directory / OWN_DIRECTORY)
+    return None if unfinished is None else unfinished.generation
+
+
+def _wanted(
+    generations: list[Generation], number: int | None, unfinished: int | None
+) -> Generation:
+    """By default what was live before the last publication, whether that came to its end or not."""
     live = next((n for n, generation in enumerate(generations) if generation.is_live), None)
-    if number is None and live:
-        return generations[live - 1]
+    if number is None and live is not None:
+        if unfinished not in (None, generations[live].number):
+            return generations[live]
+        if live:
+            return generations[live - 1]
     for generation in generations:
         if generation.number == number:
             return generation

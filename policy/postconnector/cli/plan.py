@@ -6,10 +6,10 @@ import os
 from postconnector.cli.command import Command
 from postconnector.cli.output import print_diff, print_error, print_json, print_line, print_table
 from postconnector.cli.publication import find_host, prepare
+from postconnector.cli.publishing import unfinished_sentence
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.plan import FileChange, file_changes, read_live
-from postconnector.postfix.publish import is_unfinished
 
 CHANGES_PENDING = 2
 
@@ -30,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_connectors(publication.compiled)
         _print_changes(changes)
-    unfinished = is_unfinished(publication.facts)
-    if unfinished:
-        print_error("warning: an earlier apply did not finish; postconnector apply finishes it")
+    unfinished = unfinished_sentence(publication)
+    if unfinished is not None:
+        print_error(f"warning: {unfinished}")
     return CHANGES_PENDING if changes or unfinished else os.EX_OK
 
 

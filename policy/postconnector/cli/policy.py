@@ -3,22 +3,20 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import pwd
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.model.organization import HostSettings
 from postconnector.policyd.endpoint import Endpoint
-from postconnector.policyd.published import PublishedOrganization
-from postconnector.policyd.server import (
-    PolicyServer,
-    default_organization_file,
-    domain_holder,
-)
+from postconnector.policyd.published import FileInForce, PublishedOrganization
+from postconnector.policyd.server import PolicyServer, domain_holder
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.own_domains import OwnDomains
 
@@ -44,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    gc.enable()  # this one does not end
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
         format=f"postconnector/policy[{os.getpid()}]: %(levelname)s: %(message)s",
     )
     host = _find_postfix(arguments)
-    path = arguments.file if arguments.file_given or host is None else _published(host)
-    published = PublishedOrganization(path)
+    published = PublishedOrganization(_finder(arguments.file, host, arguments.file_given))
     settings = HostSettings() if published.organization is None else published.organization.host
     endpoint = _endpoint(arguments.listen or settings.policy_service, host)
     try:
@@ -82,8 +80,11 @@ def _find_postfix(arguments: argparse.Namespace) -> PostfixHost | None:
         return None
 
 
-def _published(host: PostfixHost) -> Path:
-    return default_organization_file(host.config_directory)
+def _finder(file: Path, host: PostfixHost | None, file_given: bool) -> Callable[[], Path]:
+    """How to find the connectors file: the one that was named, or the published one."""
+    if host is not None and not file_given:
+        return FileInForce(host.config_directory)
+    return lambda: file
 
 
 def _endpoint(text: str, host: PostfixHost | None) -> Endpoint:

@@ -8,15 +8,13 @@ from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_error, print_line
 from postconnector.policyd.endpoint import Endpoint
 from postconnector.policyd.probe import policy_service_failure
-from postconnector.postfix.generations import About
-from postconnector.postfix.plan import file_changes, read_live
-from postconnector.postfix.publish import (
-    CheckFailedError,
-    Publication,
-    TryAgainError,
-    is_unfinished,
-    publish,
-)
+from postconnector.postfix.configuration_files import folder_in_force
+from postconnector.postfix.generations import LIVE, About, read_generations
+from postconnector.postfix.lock import TryAgainError
+from postconnector.postfix.plan import is_published, read_live
+from postconnector.postfix.publish import Publication, publish
+from postconnector.postfix.staged_check import CheckFailedError
+from postconnector.postfix.unfinished import read_unfinished
 
 
 def require_root(command: str) -> None:
@@ -33,16 +31,28 @@ def carry_out(publication: Publication, policy_service: Endpoint, about: About) 
         print_error(f"warning: {warning}")
     _require_native(publication)
     live = read_live(publication.current, publication.facts.live_directory)
-    unfinished = is_unfinished(publication.facts)
-    if unfinished:
-        print_line("an earlier apply did not finish; finishing now")
-    if not unfinished and not list(file_changes(live, publication.rendered)):
+    unfinished = unfinished_sentence(publication)
+    if unfinished is not None:
+        print_line(unfinished)
+    if unfinished is None and is_published(live, publication.rendered):
         print_line("nothing to change: Postfix has these connectors")
         return
     _require_policy_service(policy_service)
     with nothing_half_done("the result"):
         generation = publish(publication, about, print_line)
     print_line(f"published generation {generation}")
+
+
+def unfinished_sentence(publication: Publication) -> str | None:
+    """What an apply that was killed has left, and what to do about it; None if there is none."""
+    own = publication.facts.own_directory
+    unfinished = read_unfinished(own)
+    if unfinished is None:
+        return None
+    folder = folder_in_force(publication.current.main_cf, own)
+    live = next((g.number for g in read_generations(own) if g.is_live), None)
+    in_force = {None: None, LIVE: live}.get(folder, unfinished.generation)
+    return unfinished.sentence(in_force)
 
 
 @contextmanager

@@ -10,12 +10,13 @@ from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_diff, print_json, print_line, print_problems, print_table
 from postconnector.cli.publication import find_host, prepare_again
+from postconnector.cli.publishing import unfinished_sentence
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import Generation, read_generations
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.plan import FileChange, file_changes, read_live
-from postconnector.postfix.publish import Publication, is_unfinished
+from postconnector.postfix.publish import Publication
 from postconnector.postfix.queue import deferred_recipients
 from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
@@ -92,8 +93,8 @@ def _status(host: PostfixHost, live: Generation) -> Status:
         status.problems.append(
             f"the policy service does not answer at {endpoint} ({failure}): Postfix defers mail"
         )
-    if is_unfinished(publication.facts):
-        status.problems.append("an apply did not finish; postconnector apply finishes it")
+    if (unfinished := unfinished_sentence(publication)) is not None:
+        status.problems.append(unfinished)
     _look_for_drift(status, publication)
     _look_at_the_queue(status, host, publication.table)
     return status

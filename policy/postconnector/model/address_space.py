@@ -76,7 +76,7 @@ class AddressSpace:
         Raises ValueError, saying what would be right.
         """
         text = text.strip()
-        typed = _TYPE.fullmatch(text)
+        typed = _TYPE.fullmatch(text) if ":" in text else None
         if typed is None:
             return cls._smtp(text)
         kind, rest = typed["type"], typed["rest"]

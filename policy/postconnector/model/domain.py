@@ -7,6 +7,9 @@ import re
 import idna
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_PLAIN = re.compile(rf"(?:{_LABEL.pattern}[.])*(?=[A-Za-z]){_LABEL.pattern}")
+"""What nearly every domain is, found right in one step."""
+
 _LONGEST = 253
 _LONGEST_TYPED = 1000
 """More characters are no domain in whatever script, and not worth converting."""
@@ -17,6 +20,13 @@ def parse_domain(text: str) -> str:
 
     Raises ValueError, saying what would be right.
     """
+    if len(text) <= _LONGEST and _PLAIN.fullmatch(text):
+        return text
+    return _parse_odd_domain(text)
+
+
+def _parse_odd_domain(text: str) -> str:
+    """The same for what is not plain: mostly to say what is wrong."""
     if not text:
         raise ValueError("the domain is empty; write a domain such as contoso.com")
     if "/" in text:

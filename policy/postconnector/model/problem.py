@@ -65,7 +65,7 @@ def some_of(names: Iterable[str], most: int = 12) -> str:
 
 def control_character(text: str) -> str | None:
     """Name the first character of `text` that would break a line or steer a terminal, if any."""
-    for character in text:
-        if not character.isprintable():
-            return f"U+{ord(character):04X}"
-    return None
+    if text.isprintable():
+        return None
+    first = next(character for character in text if not character.isprintable())
+    return f"U+{ord(first):04X}"

@@ -5,9 +5,15 @@ away, leaves the last good organization in force.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from postconnector.model.organization import Organization
+from postconnector.postfix.configuration_files import folder_in_force
+from postconnector.postfix.facts import OWN_DIRECTORY
+from postconnector.postfix.generations import LIVE
+from postconnector.postfix.host import PostfixError, read_text
+from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
 from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
 
 _Stamp = tuple[int, int, int]
@@ -15,32 +21,57 @@ _Stamp = tuple[int, int, int]
 log = logging.getLogger(__name__)
 
 
+class FileInForce:
+    """The connectors file of a Postfix instance that was published with what is in force there.
+
+    While apply is at work, or was killed, main.cf may lead to another folder of ours than usual.
+    """
+
+    def __init__(self, config_directory: Path) -> None:
+        self._main_cf = config_directory / "main.cf"
+        self._own = config_directory / OWN_DIRECTORY
+        self._folder = LIVE
+        self._stamp: _Stamp | None = None
+
+    def __call__(self) -> Path:
+        """Where it stands now."""
+        try:
+            stamp = _stamp(self._main_cf)
+            if stamp != self._stamp:
+                self._folder = folder_in_force(read_text(self._main_cf), self._own) or LIVE
+                self._stamp = stamp
+        except (OSError, PostfixError) as error:
+            log.warning("%s can't be read: %s", self._main_cf, error)
+        return self._own / self._folder / PUBLISHED_CONNECTORS
+
+
 class PublishedOrganization:
-    """Follows one connectors file.
+    """Follows the connectors file that `find` names, which may be another every time.
 
     `organization`: the one in force; without connectors while there is no file; None when there
     is one but none that was any good, so that nothing can be judged.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, find: Callable[[], Path]) -> None:
+        self._find = find
+        self._path = find()
         self._stamp: _Stamp | None = None
         self._read_once = False
         self.organization: Organization | None = Organization()
         self.refresh()
         if self._stamp is None:
-            log.warning("%s: nothing is published yet; no mail is judged", path)
+            log.warning("%s: nothing is published yet; no mail is judged", self._path)
 
     def refresh(self) -> bool:
         """Read the file if it is another one than before; return whether that changed anything."""
+        self._path = self._find()
         try:
-            status = self._path.stat()
+            stamp = _stamp(self._path)
         except OSError as error:
             if self._stamp is not None:
                 self._keep(f"{self._path}: {error.strerror}")
             self._stamp = None
             return False
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         if stamp == self._stamp:
             return False
         self._stamp = stamp
@@ -63,3 +94,9 @@ class PublishedOrganization:
         log.error("there are no connectors to judge by, mail is deferred: %s", why)
         self.organization = None
         return True
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What is another number when the file is another."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size

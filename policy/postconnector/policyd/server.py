@@ -13,7 +13,6 @@ import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from postconnector.policyd.judge import TRY_LATER, HoldsDomain, Judge, OpenMessages
 from postconnector.policyd.protocol import ProtocolError, Request, RequestParser, answer
@@ -126,8 +125,3 @@ async def converse(
 
 def _is_unix(listener: socket.socket) -> bool:
     return listener.family == socket.AF_UNIX
-
-
-def default_organization_file(config_directory: Path) -> Path:
-    """Where apply publishes the connectors file of a Postfix instance."""
-    return config_directory / "postconnector" / "live" / "connectors.toml"

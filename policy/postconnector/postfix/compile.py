@@ -14,9 +14,10 @@ from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import main_cf_value
-from postconnector.postfix.settings import HOST_TABLES, certificate_file, service_settings
+from postconnector.postfix.settings import HOST_TABLES, service_settings
 from postconnector.postfix.sharing import ConnectorService
-from postconnector.postfix.tables import FOREIGN_TABLE, TRANSPORT_TABLE, compile_tables
+from postconnector.postfix.table_names import FOREIGN_TABLE, TRANSPORT_TABLE, certificate_file
+from postconnector.postfix.tables import compile_tables
 from postconnector.selection.outcome import Candidate
 
 UNREACHABLE = "retry:4.4.4 no matching Send connector"

@@ -6,10 +6,12 @@ Pure text in, text out.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.quoting import comment, master_cf_option
+from postconnector.postfix.table_names import TRANSPORT_TABLE
 
 BEGIN = "# BEGIN postconnector: written by postconnector apply, and undone by taking it out"
 END = "# END postconnector"
@@ -30,16 +32,48 @@ def main_cf_with(original: str, parameters: Iterable[Parameter]) -> str:
     return _with_block(kept, "".join(lines))
 
 
-def master_cf_with(original: str, services: Iterable[Service], chroot: str) -> str:
-    """master.cf with the services of the connectors; `original` is the file without them."""
-    lines: list[str] = []
-    for service in services:
-        lines.append(comment(_carried_out_by(service)))
-        lines.append(f"{service.name} unix - - {chroot} - - smtp\n")
-        for setting in service.settings:
-            option = master_cf_option(setting.name, setting.value, setting.then)
-            lines.append(f"  {option}\n")
-    return _with_block(original, "".join(lines))
+def service_entries(services: Iterable[Service], chroot: str) -> dict[str, str]:
+    """The entries of services in master.cf, by name."""
+    return {service.name: _entry(service, chroot) for service in services}
+
+
+def master_cf_with(original: str, entries: Mapping[str, str]) -> str:
+    """master.cf with these entries in our block; `original` is the file without it."""
+    return _with_block(original, "".join(entries.values())) if entries else original
+
+
+def entries_in(master_cf: str) -> dict[str, str]:
+    """The entries that stand in our block of master.cf, by name."""
+    block = _block(master_cf)
+    found: dict[str, str] = {}
+    entry = ""
+    for line in [*_LINE.findall(block), "end\n"]:
+        begins = line.startswith("#") or not line[0].isspace()
+        if begins and (name := _entry_name(entry)) is not None:
+            found[name], entry = entry, ""
+        entry += line
+    return found
+
+
+def folder_in_force(main_cf: str, own_directory: Path) -> str | None:
+    """The folder of ours, by name, from which main.cf has Postfix take the transport table."""
+    pattern = rf"{re.escape(str(own_directory))}/(?P<folder>[a-z-]+)/{TRANSPORT_TABLE}\b"
+    found = re.search(pattern, _block(main_cf))
+    return found["folder"] if found is not None else None
+
+
+def _entry_name(entry: str) -> str | None:
+    """The service of an entry; None while it is only comments."""
+    lines = [line for line in entry.splitlines() if not line.startswith("#")]
+    return lines[0].split(maxsplit=1)[0] if lines else None
+
+
+def _entry(service: Service, chroot: str) -> str:
+    lines = [comment(_carried_out_by(service)), f"{service.name} unix - - {chroot} - - smtp\n"]
+    for setting in service.settings:
+        option = master_cf_option(setting.name, setting.value, setting.then)
+        lines.append(f"  {option}\n")
+    return "".join(lines)
 
 
 def _carried_out_by(service: Service) -> str:
@@ -61,6 +95,13 @@ def without_ours(text: str) -> str:
     if first_line.endswith(_NO_NEWLINE) and not after:
         before = before.removesuffix("\n")
     return "".join(line.removeprefix(_REPLACED) for line in _LINE.findall(before + after))
+
+
+def _block(text: str) -> str:
+    """What stands between the two lines that mark our block."""
+    _, begin, rest = text.partition(BEGIN)
+    inside, end, _ = rest.partition(END)
+    return inside.partition("\n")[2] if begin and end else ""
 
 
 def _with_block(text: str, block: str) -> str:

@@ -15,6 +15,9 @@ from pathlib import Path
 GENERATIONS = "generations"
 LIVE = "live"
 ABOUT = "about.json"
+BUILT_SUFFIXES = (".lmdb", ".cdb", ".db")
+"""Of what postmap(1) makes of a table's source."""
+
 _LONGEST_ABOUT = 4096
 
 
@@ -40,10 +43,15 @@ class About:
         """What a generation's folder says; what it does not say is not known."""
         try:
             with (folder / ABOUT).open("rb") as file:
-                said = json.loads(file.read(_LONGEST_ABOUT))
-            return cls(**{name: str(said.get(name, "")) for name in cls.__slots__})
-        except (OSError, ValueError, AttributeError):
+                return cls.of(json.loads(file.read(_LONGEST_ABOUT)))
+        except (OSError, ValueError):
             return cls()
+
+    @classmethod
+    def of(cls, said: object) -> "About":
+        """What a JSON object says; what it does not say is not known."""
+        known = said if isinstance(said, dict) else {}
+        return cls(**{name: str(known.get(name, "")) for name in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,11 @@ class PostfixHost:
         output = run_postfix_command("postmap", "-c", str(self.config_directory), "-s", table)
         return [line.partition("\t")[0] for line in output.splitlines()]
 
+    def service_names(self) -> set[str]:
+        """The names of all services in master.cf."""
+        output = run_postfix_command("postconf", "-c", str(self.config_directory), "-M")
+        return {line.split(maxsplit=1)[0] for line in output.splitlines() if line.strip()}
+
     def is_running(self) -> bool:
         """Whether the instance's master(8) runs."""
         return _run(["postfix", "-c", str(self.config_directory), "status"]).returncode == 0

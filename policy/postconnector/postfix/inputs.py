@@ -17,7 +17,7 @@ from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in
 from postconnector.postfix.quoting import UnquotableError, table_entry
-from postconnector.postfix.settings import password_table
+from postconnector.postfix.table_names import password_table
 from postconnector.sources.connector_entry import CONNECTORS
 
 _LONGEST_PASSWORD = 1000

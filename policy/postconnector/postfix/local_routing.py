@@ -50,6 +50,7 @@ class LocalRouting:
         native = [self._known(c) for c in self.own if self.agent_reason(c) is None]
         own_names = service_names(connector.name for connector in organization.connectors)
         self.services = connector_services(native, own_names, organization.settings)
+        self._targets: dict[str, str] = {}
         self.names = {c.name: own_names[c.name] for c in self.own} | {
             c.name: service.name for service in self.services for c in service.connectors
         }
@@ -89,7 +90,10 @@ class LocalRouting:
         """A candidate as the right-hand side of a transport table: `service:nexthop`."""
         connector = candidate.connector
         if candidate.reach.hops == 0:
-            return f"{self.names[connector.name]}:{self.next_hop(connector)}"
+            name = connector.name
+            if name not in self._targets:
+                self._targets[name] = f"{self.names[name]}:{self.next_hop(connector)}"
+            return self._targets[name]
         servers = ", ".join(f"[{_host_name(server)}]" for server in self._sources(candidate))
         return f"{_BETWEEN_SERVERS}:{servers}"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from postconnector.postfix.generations import ABOUT
+from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
 
@@ -35,20 +35,37 @@ def read_live(configuration: ConfigurationFiles, live_directory: Path) -> Live:
     files: dict[str, bytes] = {}
     if live_directory.is_dir():
         for path in sorted(live_directory.rglob("*")):
-            built = path.suffix in (".lmdb", ".cdb", ".db")
+            built = path.suffix in BUILT_SUFFIXES
             if path.is_file() and not built and path.name != ABOUT:
                 files[str(path.relative_to(live_directory))] = path.read_bytes()
     return Live(configuration, files)
 
 
+def differing_files(live: Live, wanted: Rendered) -> list[str]:
+    """Names of the files in the generation's folder that publishing changes."""
+    return [
+        name
+        for name in sorted({*live.files, *wanted.files})
+        if name not in wanted.files or live.files.get(name) != wanted.files[name].data
+    ]
+
+
+def is_published(live: Live, wanted: Rendered) -> bool:
+    """Whether publishing would change nothing."""
+    return live.configuration == wanted.configuration and not differing_files(live, wanted)
+
+
+def only_tables_differ(live: Live, wanted: Rendered) -> bool:
+    """Whether Postfix notices by itself all that changes: indexed tables, not patterns or keys."""
+    names = set(differing_files(live, wanted)) - {PUBLISHED_CONNECTORS}
+    return all(name in wanted.files and wanted.files[name].is_table for name in names)
+
+
 def file_changes(live: Live, wanted: Rendered) -> Iterator[FileChange]:
     """Every file that publishing changes; nothing when all is as wanted."""
     yield from configuration_changes(live.configuration, wanted.configuration)
-    for name in sorted({*live.files, *wanted.files}):
+    for name in differing_files(live, wanted):
         before, after = live.files.get(name, b""), wanted.files.get(name, GenerationFile(b""))
-        present = (name in live.files, name in wanted.files)
-        if before == after.data and present == (True, True):
-            continue
         if after.secret or name.startswith(("passwords/", "certificates/")):
             yield FileChange(name, (), secret=True)
         elif name == PUBLISHED_CONNECTORS:

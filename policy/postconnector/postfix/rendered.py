@@ -11,6 +11,7 @@ from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.configuration_files import (
     main_cf_with,
     master_cf_with,
+    service_entries,
     without_ours,
 )
 from postconnector.postfix.facts import PostfixFacts
@@ -49,6 +50,8 @@ def render(
         files[name] = GenerationFile(pem, secret=True)
     configuration = ConfigurationFiles(
         main_cf_with(without_ours(current.main_cf), compiled.parameters),
-        master_cf_with(without_ours(current.master_cf), compiled.services, facts.smtp_chroot),
+        master_cf_with(
+            without_ours(current.master_cf), service_entries(compiled.services, facts.smtp_chroot)
+        ),
     )
     return Rendered(configuration, files)

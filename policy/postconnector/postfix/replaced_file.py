@@ -1,53 +1,100 @@
-"""Replacing a configuration file by rename, so that it can be put back even on a full disk."""
+"""Replacing files and links by rename alone, so that it can be undone even on a full disk.
+
+All space and all names are taken when staging: going forward and back only renames.
+"""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from postconnector.postfix.host import read_text, write_text
+from postconnector.postfix.host import settle, write_text
 from postconnector.sources.writing.files import sync
+
+_MARK = ".postconnector."
 
 
 class ReplacedFile:
-    """One file: staged beside, swapped in, and then kept or put back.
+    """A configuration file that gets one new content after another.
 
     A symbolic link stays one; what it points to is replaced. Owner and access rights are kept.
-    All space is taken when staging: swapping and putting back only rename.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
-        self._new = self._path.with_name(f".{path.name}.postconnector.new")
-        self._old = self._path.with_name(f".{path.name}.postconnector.old")
-        self._staged = False
+        self._versions = 0
+        self._at = 0
 
-    def stage(self, text: str) -> None:
-        """Write the new content beside the file, and keep the old one by a second name."""
+    def stage(self, texts: Sequence[str]) -> None:
+        """Write the new contents beside the file, and keep each, and the old, by a second name."""
         self.forget()
-        if read_text(self._path) == text:
+        if not texts:
             return
         status = self._path.stat()
-        write_text(self._new, text)
-        os.chown(self._new, status.st_uid, status.st_gid)
-        self._new.chmod(status.st_mode & 0o7777)
-        sync(self._new)
-        self._old.hardlink_to(self._path)
-        self._staged = True
+        self._kept(0).hardlink_to(self._path)
+        for number, text in enumerate(texts, start=1):
+            new = self._new(number)
+            write_text(new, text)
+            os.chown(new, status.st_uid, status.st_gid)
+            new.chmod(status.st_mode & 0o7777)
+            settle(new)
+            sync(new)
+            self._kept(number).hardlink_to(new)
+        self._versions = len(texts)
 
-    def swap(self) -> None:
-        """Put the new content in place, if it is another."""
-        if self._staged:
-            self._new.rename(self._path)
-            sync(self._path.parent)
+    def advance(self) -> None:
+        """Put the next content in place."""
+        self._new(self._at + 1).rename(self._path)
+        self._at += 1
+        sync(self._path.parent)
 
-    def put_back(self) -> None:
-        """Undo swap: the very file from before is there again."""
-        if self._staged:
-            self._old.rename(self._path)
-            sync(self._path.parent)
+    def go_back(self) -> None:
+        """Put the content from before the last advance in place."""
+        self._kept(self._at - 1).rename(self._path)
+        self._at -= 1
+        sync(self._path.parent)
+
+    def forget(self) -> None:
+        """Remove what was staged or kept, by this or a command that was killed."""
+        for path in self._path.parent.glob(f".{self._path.name}{_MARK}*"):
+            path.unlink(missing_ok=True)
+        self._versions = self._at = 0
+
+    def _new(self, number: int) -> Path:
+        return self._path.with_name(f".{self._path.name}{_MARK}new{number}")
+
+    def _kept(self, number: int) -> Path:
+        return self._path.with_name(f".{self._path.name}{_MARK}kept{number}")
+
+
+class ReplacedLink:
+    """A symbolic link, or none, that gets another target beside it."""
+
+    def __init__(self, link: Path) -> None:
+        self._link = link
+        self._new = link.with_name(f"{link.name}.new")
+        self._kept = link.with_name(f"{link.name}.kept")
+
+    def stage(self, target: Path) -> None:
+        """Make the new link beside the old one, and the old one a second time."""
         self.forget()
+        self._new.symlink_to(target)
+        if self._link.is_symlink():
+            self._kept.symlink_to(self._link.readlink())
+
+    def advance(self) -> None:
+        """Put the new link in place."""
+        self._new.rename(self._link)
+        sync(self._link.parent)
+
+    def go_back(self) -> None:
+        """Put the link from before in place, or none."""
+        if self._kept.is_symlink():
+            self._kept.rename(self._link)
+        else:
+            self._link.unlink(missing_ok=True)
+        sync(self._link.parent)
 
     def forget(self) -> None:
         """Remove what was staged or kept."""
         self._new.unlink(missing_ok=True)
-        self._old.unlink(missing_ok=True)
-        self._staged = False
+        self._kept.unlink(missing_ok=True)

@@ -17,16 +17,13 @@ from postconnector.model.send_connector import (
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.header_firewall import header_firewall
 from postconnector.postfix.native import TlsDemand, logs_in, mutual_tls_domains, tls_demand
-
-DOMAIN_SECURE_TABLE = "domain-secure"
-"""TLS policies of the domains in TLSSendDomainSecureList."""
-
-MUTUAL_TLS = "secure match=nexthop"
-
-DNS_FAILURES_TABLE = "dns-failures"
-"""What DowngradeDnsFailures makes of failures: a table of patterns."""
-
-TEMPORARY_DNS_FAILURES = (("/^5([.][0-9.]+.Host.or.domain.name.not.found.*)$/", "4$1"),)
+from postconnector.postfix.table_names import (
+    DNS_FAILURES_TABLE,
+    DOMAIN_SECURE_TABLE,
+    certificate_file,
+    password_table,
+    tls_policy_table,
+)
 
 
 class Setting(NamedTuple):
@@ -78,21 +75,6 @@ def service_settings(
         *_own_certificate(service, first, facts),
         *_login(service, first, facts),
     )
-
-
-def certificate_file(service: str) -> str:
-    """Where a service's own certificate stands, in the folder of a generation."""
-    return f"certificates/{service}.pem"
-
-
-def password_table(service: str) -> str:
-    """The name of the table with a service's credentials by next hop."""
-    return f"passwords/{service}"
-
-
-def tls_policy_table(service: str) -> str:
-    """The name of the table with TLS policies by next hop, where a service has several."""
-    return f"tls-policies/{service}"
 
 
 def downgrades_dns_failures(connector: SendConnector) -> bool:

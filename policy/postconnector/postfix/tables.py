@@ -15,21 +15,21 @@ from postconnector.postfix.header_firewall import header_firewall
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in, mutual_tls_domains, next_hops, tls_demand
 from postconnector.postfix.own_domains import OwnNames
-from postconnector.postfix.settings import (
+from postconnector.postfix.settings import downgrades_dns_failures
+from postconnector.postfix.sharing import policy_keys
+from postconnector.postfix.table_names import (
     DNS_FAILURES_TABLE,
     DOMAIN_SECURE_TABLE,
-    MUTUAL_TLS,
-    TEMPORARY_DNS_FAILURES,
-    downgrades_dns_failures,
+    FOREIGN_TABLE,
+    TRANSPORT_TABLE,
     password_table,
     tls_policy_table,
 )
-from postconnector.postfix.sharing import policy_keys
 from postconnector.selection.outcome import Candidate, Selected
 from postconnector.selection.routing_table import RoutingTable
 
-TRANSPORT_TABLE = "transport"
-FOREIGN_TABLE = "foreign"
+MUTUAL_TLS = "secure match=nexthop"
+TEMPORARY_DNS_FAILURES = (("/^5([.][0-9.]+.Host.or.domain.name.not.found.*)$/", "4$1"),)
 AS_WITHOUT_TABLE = ":"
 """The right-hand side that sends mail where it would go without a table (transport(5))."""
 

@@ -6,13 +6,17 @@ it is finished by doing it again.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from postconnector.postfix.configuration_files import without_ours
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.host import ConfigurationFiles, PostfixHost
-from postconnector.postfix.publish import Say, TryAgainError, check_staged, publication_lock
+from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.replaced_file import ReplacedFile
+from postconnector.postfix.staged_check import check_staged
+from postconnector.postfix.swap import forget_sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Removal:
         return self.current != self.wanted or folder.exists()
 
 
-def unpublish(removal: Removal, say: Say) -> None:
+def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
     """Remove it. Raises CheckFailedError, TryAgainError, PostfixError or OSError.
 
     Then main.cf and master.cf are as before, and everything of ours is still in force.
@@ -51,23 +55,34 @@ def unpublish(removal: Removal, say: Say) -> None:
         check_staged(removal.wanted, removal.current)
         say("Postfix has checked main.cf and master.cf without our part")
         _swap(removal)
+        queue = host.expanded("queue_directory")["queue_directory"]
+        forget_sockets(Path(queue, "private"))
         shutil.rmtree(folder)
 
 
 def _swap(removal: Removal) -> None:
     host = removal.host
+    now, then = removal.current, removal.wanted
     main_cf = ReplacedFile(host.config_directory / "main.cf")
     master_cf = ReplacedFile(host.config_directory / "master.cf")
+    changing, undo = [], []
     try:
-        main_cf.stage(removal.wanted.main_cf)
-        master_cf.stage(removal.wanted.master_cf)
-        main_cf.swap()
-        master_cf.swap()
-        if host.is_running():
-            host.reload()
+        for file, before, after in (
+            (main_cf, now.main_cf, then.main_cf),
+            (master_cf, now.master_cf, then.master_cf),
+        ):
+            if before != after:
+                file.stage([after])
+                changing.append(file)
+        for file in changing:
+            file.advance()
+            undo.append(file.go_back)
+            if host.is_running():
+                host.reload()
     except BaseException:
-        master_cf.put_back()
-        main_cf.put_back()
+        for go_back in reversed(undo):
+            go_back()
         raise
-    main_cf.forget()
-    master_cf.forget()
+    finally:
+        main_cf.forget()
+        master_cf.forget()

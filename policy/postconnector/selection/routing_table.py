@@ -70,6 +70,7 @@ class RoutingTable:
                     smtp.setdefault(address, []).append(candidate)
         self._smtp = smtp
         self._stairs: dict[Address, _Stairs] = {}
+        self._winners: list[tuple[Address, Candidate]] | None = None
         self._others = {kind: _OtherType(found) for kind, found in others.items()}
 
     def select(self, recipient: Recipient, message: Message | int | None = None) -> Outcome:
@@ -152,12 +153,15 @@ class RoutingTable:
         smallest = min(limits, default=_NO_LIMIT)
         return None if smallest == _NO_LIMIT else smallest
 
-    def addresses(self) -> Iterator[tuple[Address, Candidate]]:
+    def addresses(self) -> Sequence[tuple[Address, Candidate]]:
         """Every SMTP address that some connector names, with its small-message winner."""
-        for address, candidates in self._smtp.items():
-            winner = _staircase(candidates).first_that_admits(1)
-            if winner is not None:
-                yield address, winner
+        if self._winners is None:
+            self._winners = [
+                (address, winner)
+                for address, candidates in self._smtp.items()
+                if (winner := _small_message_winner(candidates)) is not None
+            ]
+        return self._winners
 
     def foreign_addresses(self) -> Iterator[tuple[str, str | None, Candidate]]:
         """Type, text (None: all) and small-message winner of what is not SMTP.
@@ -250,6 +254,13 @@ def _limit(candidate: Candidate) -> int:
 
 def _larger(known: Candidate | None, other: Candidate) -> Candidate:
     return other if known is None or _limit(other) > _limit(known) else known
+
+
+def _small_message_winner(candidates: Sequence[Candidate]) -> Candidate | None:
+    admitting = [c for c in candidates if c.connector.max_message_size.admits(1)]
+    if len(admitting) > 1:
+        return min(admitting, key=lambda candidate: candidate.preference)
+    return admitting[0] if admitting else None
 
 
 def _staircase(candidates: Sequence[Candidate]) -> _Stairs:

@@ -1,0 +1,99 @@
+"""Writing the folders that Postfix reads our tables from, and taking old ones away."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES, GENERATIONS, LIVE, About
+from postconnector.postfix.host import run_postfix_command, settle
+from postconnector.postfix.rendered import GenerationFile
+from postconnector.sources.writing.files import sync
+
+_KEPT_GENERATIONS = 10
+_BUILDING = "building"
+
+
+def next_number(facts: PostfixFacts) -> int:
+    """The number of the generation that comes next."""
+    return max((int(path.name) for path in _numbered(facts)), default=0) + 1
+
+
+def generation_folder(facts: PostfixFacts, number: int) -> Path:
+    """Where a generation stands."""
+    return facts.own_directory / GENERATIONS / f"{number:06d}"
+
+
+def build_folder(
+    facts: PostfixFacts, folder: Path, files: Mapping[str, GenerationFile], about: About
+) -> None:
+    """Write files and build tables, as a folder that is there whole or not at all.
+
+    Raises OSError or PostfixError.
+    """
+    make_directory(folder.parent, 0o755)
+    building = folder.with_name(_BUILDING)
+    shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    make_directory(building, 0o755)
+    try:
+        for name, file in files.items():
+            _write_file(building / name, file)
+            if file.is_table:
+                _build_table(facts, building / name)
+        _write_file(building / ABOUT, GenerationFile(about.data()))
+        for path in building.rglob("*"):
+            sync(path)
+        building.rename(folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    sync(folder.parent)
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Make a folder with these access rights, whatever the umask is."""
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+
+
+def built_tables(folder: Path) -> Iterator[Path]:
+    """What postmap(1) made in a generation."""
+    for path in folder.rglob("*"):
+        if path.suffix in BUILT_SUFFIXES:
+            yield path
+
+
+def forget_old_generations(facts: PostfixFacts) -> None:
+    """Keep the last ten, and the live one."""
+    live = facts.own_directory / LIVE
+    target = live.readlink().name if live.is_symlink() else ""
+    for old in sorted(_numbered(facts))[:-_KEPT_GENERATIONS]:
+        if old.name != target:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _numbered(facts: PostfixFacts) -> list[Path]:
+    generations = facts.own_directory / GENERATIONS
+    if not generations.is_dir():
+        return []
+    return [path for path in generations.iterdir() if path.name.isdigit()]
+
+
+def _write_file(path: Path, file: GenerationFile) -> None:
+    if not path.parent.exists():
+        make_directory(path.parent, 0o700 if file.secret else 0o755)
+    descriptor = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.secret else 0o644
+    )
+    with open(descriptor, "wb") as target:  # noqa: PTH123 (pathlib opens no descriptors)
+        os.fchmod(target.fileno(), 0o600 if file.secret else 0o644)
+        target.write(file.data)
+
+
+def _build_table(facts: PostfixFacts, source: Path) -> None:
+    """postmap(1) gives the table the access rights of its source."""
+    settle(source)
+    table = f"{facts.map_type}:{source}"
+    run_postfix_command("postmap", "-c", str(facts.config_directory), table)

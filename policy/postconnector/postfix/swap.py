@@ -1,0 +1,122 @@
+"""Carrying out the steps of a transition on a running host, and undoing them."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from postconnector.postfix.configuration_files import master_cf_with, without_ours
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
+from postconnector.postfix.replaced_file import ReplacedFile, ReplacedLink
+from postconnector.postfix.stand_ins import STAND_IN_PREFIX
+from postconnector.postfix.transition import Change, Step
+
+_RELOAD_TIMEOUT = 30.0
+
+
+class Swap:
+    """The steps up to the last one that brings a new configuration into force, and those after it.
+
+    Only the former can be undone; the latter take away what is no longer in use.
+    """
+
+    def __init__(
+        self,
+        host: PostfixHost,
+        facts: PostfixFacts,
+        current: ConfigurationFiles,
+        changes: Sequence[Change],
+        number: int,
+    ) -> None:
+        self._host = host
+        self._private = facts.queue_directory / "private"
+        self._original = without_ours(current.master_cf)
+        self._changes = changes
+        self._last = max(n for n, c in enumerate(changes) if c.step is not Step.MASTER_CF)
+        self._master_cf = ReplacedFile(facts.config_directory / "master.cf")
+        self._main_cf = ReplacedFile(facts.config_directory / "main.cf")
+        self._live = ReplacedLink(facts.live_directory)
+        self._marks = {
+            n: f"{STAND_IN_PREFIX}{number}-{n}" for n, change in enumerate(changes) if change.adds
+        }
+        self._undo: list[Callable[[], None]] = []
+
+    @property
+    def reloads(self) -> bool:
+        """Whether bringing the new configuration into force reloads Postfix."""
+        return self._changes[self._last].step is Step.MAIN_CF
+
+    def stage(self, live_target: Path) -> None:
+        """Write everything that the steps will put in place. Raises OSError."""
+        self._master_cf.stage(
+            [
+                master_cf_with(self._original, {**change.services, **self._mark(n)})
+                for n, change in enumerate(self._changes)
+                if change.step is Step.MASTER_CF
+            ]
+        )
+        self._main_cf.stage([c.main_cf for c in self._changes if c.step is Step.MAIN_CF])
+        self._live.stage(live_target)
+
+    def bring_into_force(self) -> None:
+        """The steps that can be undone. Raises OSError or PostfixError."""
+        for number in range(self._last + 1):
+            self._carry_out(number)
+
+    def clear_away(self) -> None:
+        """The steps that remain, and what was staged. Raises OSError or PostfixError."""
+        for number in range(self._last + 1, len(self._changes)):
+            self._carry_out(number)
+        self.forget()
+        forget_sockets(self._private)
+
+    def undo(self) -> None:
+        """Go back to what was, in the reverse order."""
+        for go_back in reversed(self._undo):
+            go_back()
+        if self._undo and self._host.is_running():
+            self._host.reload()
+        self._undo.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove what was staged or kept."""
+        self._master_cf.forget()
+        self._main_cf.forget()
+        self._live.forget()
+
+    def _mark(self, number: int) -> dict[str, str]:
+        """A service that nobody uses: when its socket is there, master(8) has taken the file."""
+        name = self._marks.get(number)
+        return {} if name is None else {name: f"{name} unix - - - - 0 error\n"}
+
+    def _carry_out(self, number: int) -> None:
+        step = self._changes[number].step
+        replaced: ReplacedFile | ReplacedLink
+        match step:
+            case Step.MASTER_CF:
+                replaced = self._master_cf
+            case Step.MAIN_CF:
+                replaced = self._main_cf
+            case Step.LIVE:
+                replaced = self._live
+        replaced.advance()
+        self._undo.append(replaced.go_back)
+        if step is not Step.LIVE and self._host.is_running():
+            self._host.reload()
+            if (mark := self._marks.get(number)) is not None:
+                self._wait_for(self._private / mark)
+
+    def _wait_for(self, endpoint: Path) -> None:
+        """master(8) makes the sockets of new services in the order of the file, the mark last."""
+        deadline = time.monotonic() + _RELOAD_TIMEOUT
+        while not endpoint.exists():
+            if time.monotonic() > deadline:
+                raise PostfixError("Postfix did not start the new services; see its log")
+            time.sleep(0.005)
+
+
+def forget_sockets(private: Path) -> None:
+    """Remove the sockets of stand-ins: master(8) leaves those of services that are gone."""
+    for endpoint in private.glob(f"{STAND_IN_PREFIX}*"):
+        endpoint.unlink(missing_ok=True)
