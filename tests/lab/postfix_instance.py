@@ -61,7 +61,8 @@ postlog    unix-dgram n - n  -     1  postlogd
 class PostfixInstance(Server):
     """One instance; a context manager that starts and stops it.
 
-    `files`: more files, by their names in the configuration directory.
+    `files`: more files, by their names in the configuration directory; also main.cf or master.cf
+    as a whole.
     `chroot`: whether services run chrooted as in Debian's master.cf.
     `main_cf` adds to or overrides the settings below; `master_cf` is appended to Debian's.
     Mail for virtual_mailbox_domains goes to one Maildir, whatever the user part is.
@@ -213,13 +214,13 @@ class PostfixInstance(Server):
         if not self._chroot:
             services = services.replace(" y ", " n ")
         (self.config_directory / "master.cf").write_text(services + self._master_cf)
-        # Postfix waits until a configuration file is two seconds old.
-        settled = time.time() - 5
-        os.utime(self.config_directory / "main.cf", (settled, settled))
         for name, text in self._files.items():
             path = self.config_directory / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
+        # Postfix waits until a configuration file is two seconds old.
+        settled = time.time() - 5
+        os.utime(self.config_directory / "main.cf", (settled, settled))
         self._write_meta_files()
         self._write_queue()
         self._write_chroot()

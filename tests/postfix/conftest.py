@@ -19,7 +19,9 @@ from tests.lab.postfix_instance import PostfixInstance
 @pytest.fixture(scope="session", autouse=True)
 def _real_parts() -> None:
     """Without Postfix and root nothing here can run; continuous integration has both."""
-    missing = [name for name in ("postfix", "nsd", "saslpasswd2") if shutil.which(name) is None]
+    missing = [
+        name for name in ("postfix", "nsd", "saslpasswd2", "strace") if shutil.which(name) is None
+    ]
     if os.geteuid() != 0:
         missing.append("root")
     if missing:

@@ -31,7 +31,7 @@ from postconnector.postfix.quoting import (
     table_entry,
 )
 from postconnector.postfix.rendered import render
-from postconnector.postfix.tables import FOREIGN_TABLE
+from postconnector.postfix.table_names import FOREIGN_TABLE
 from postconnector.sources.document import read_document
 
 POSTFIX_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

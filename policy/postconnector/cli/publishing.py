@@ -83,5 +83,6 @@ def _require_policy_service(endpoint: Endpoint) -> None:
         raise CommandFailedError(
             os.EX_UNAVAILABLE,
             f"the policy service does not answer at {endpoint} ({failure}), and Postfix would"
-            " defer all mail without it; start it first: systemctl start postconnector-policy",
+            " defer all mail without it; start it first: systemctl start postconnector-policy (or,"
+            f" where policy_service is another now: postconnector policy --listen {endpoint})",
         )

@@ -99,7 +99,7 @@ class PostfixHost:
         """Ask a table with postmap -q; None if it has no such key."""
         command = ["postmap", "-c", str(self.config_directory), "-q", key, table]
         result = _run(command)
-        if result.returncode == 1 and not result.stderr:
+        if result.returncode == 1 and not _errors(result):
             return None
         _raise_unless_done(command, result)
         return result.stdout.rstrip("\n")
@@ -108,7 +108,7 @@ class PostfixHost:
         """Ask a table for many keys at once; keys that it does not have are left out."""
         command = ["postmap", "-c", str(self.config_directory), "-q", "-", table]
         result = _run(command, "".join(f"{key}\n" for key in keys))
-        if result.returncode != 1 or result.stderr:
+        if result.returncode != 1 or _errors(result):
             _raise_unless_done(command, result)
         answers = (line.partition("\t") for line in result.stdout.splitlines())
         return {key: value for key, _, value in answers}
@@ -213,6 +213,12 @@ def _run(command: Sequence[str], standard_input: str = "") -> subprocess.Complet
         raise PostfixError(f"{command[0]} is not installed; install Postfix") from None
     except subprocess.TimeoutExpired:
         raise PostfixError(f"{command[0]} did not end in {_COMMAND_TIMEOUT:.0f} s") from None
+
+
+def _errors(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """What a command says on standard error beside warnings, such as that there is no IPv6."""
+    lines = (line.strip() for line in result.stderr.splitlines())
+    return [line for line in lines if line and ": warning: " not in line]
 
 
 def _raise_unless_done(command: Sequence[str], result: subprocess.CompletedProcess[str]) -> None:

@@ -72,7 +72,7 @@ class OwnDomains:
 
     def _listed(self, elements: Iterable[str], unlisted: list[str]) -> Iterator[str]:
         for element in elements:
-            pattern = element.lstrip("!")
+            pattern = _asked_directly(element)
             if pattern.startswith("/"):
                 yield from self._listed(_elements(_read_file(Path(pattern))), unlisted)
             elif not _TABLE.fullmatch(pattern):
@@ -103,7 +103,7 @@ class OwnDomains:
     def _list_matches(self, elements: list[str], keys: list[str]) -> bool:
         for element in elements:
             wanted = not element.startswith("!")
-            pattern = element.lstrip("!")
+            pattern = _asked_directly(element)
             if self._element_matches(pattern, keys):
                 return wanted
         return False
@@ -114,6 +114,11 @@ class OwnDomains:
         if _TABLE.fullmatch(pattern):
             return any(self._host.lookup(pattern, key) is not None for key in keys)
         return pattern.lower() in keys
+
+
+def _asked_directly(element: str) -> str:
+    """The table behind proxymap(8): only Postfix' own processes may ask that one."""
+    return element.lstrip("!").removeprefix("proxy:")
 
 
 def _elements(value: str) -> list[str]:
