@@ -17,6 +17,13 @@ from tests.lab.postfix_instance import PostfixInstance
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As an installed program is: commands of ours are run by the hundred."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _real_parts() -> None:
     """Without Postfix and root nothing here can run; continuous integration has both."""
     missing = [

@@ -69,7 +69,7 @@ def test_plan_then_apply_then_nothing_to_do(new_host: HostMaker) -> None:
     before = state(administrator)
     plan = administrator.run("plan")
     assert plan.returncode == 2
-    assert "+default_transport = pc-internet" in plan.stdout
+    assert "+ main.cf: default_transport = pc-internet" in plan.stdout
     assert state(administrator) == before
     assert administrator.run("apply").returncode == 0
     applied = state(administrator)
@@ -487,6 +487,29 @@ def test_status_says_what_does_not_answer(new_host: HostMaker) -> None:
     assert found["postfix_running"] is False
     assert "Postfix is not running" in found["problems"]
     assert any("policy service does not answer" in text for text in found["problems"])
+
+
+def test_a_table_that_is_gone_is_noticed_and_built_again(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.publish(GOOD + FABRIKAM)
+    live = administrator.host.config_directory / "postconnector" / "live"
+    (live / "transport.lmdb").unlink()
+    status = administrator.run("status")
+    assert status.returncode == 1
+    assert "transport" in status.stdout.splitlines()[-1]
+    assert "postconnector apply puts it right" in status.stdout
+    assert administrator.run("apply").returncode == 0
+    assert (live / "transport.lmdb").exists()
+    assert administrator.run("status").returncode == 0
+
+
+def test_a_service_that_postfix_did_not_start_is_noticed(new_host: HostMaker) -> None:
+    administrator = new_host()
+    administrator.publish(GOOD)
+    (administrator.host.queue_directory / "private" / "pc-internet").unlink()
+    status = administrator.run("status")
+    assert status.returncode == 1
+    assert "Postfix has not started the service pc-internet" in status.stdout
 
 
 def test_status_counts_who_waits_by_connector_and_why(

@@ -21,6 +21,7 @@ from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import (
@@ -349,7 +350,9 @@ def compiled(connector: dict[str, object], password: str = "secret") -> Compiled
         return None
     name = organization.connectors[0].name
     local = LocalRouting(organization, None)
-    return compile_organization(local, FACTS, OwnNames(), {name: password}, {name: b"PEM"})
+    return compile_organization(
+        local, FACTS, OwnNames(), {name: password}, {name: b"PEM"}, HostEntries()
+    )
 
 
 def as_postfix_reads_it(folder: Path, result: Compiled) -> dict[str, list[str]]:
@@ -386,7 +389,9 @@ def test_an_address_of_another_type_is_never_a_pattern(folder: Path, text: str) 
     if reading.organization is None:
         return
     local = LocalRouting(reading.organization, None)
-    result = compile_organization(local, FACTS, OwnNames(), {"Partner": "x"}, {"Partner": b"PEM"})
+    result = compile_organization(
+        local, FACTS, OwnNames(), {"Partner": "x"}, {"Partner": b"PEM"}, HostEntries()
+    )
     [table] = [table for table in result.tables if table.name == FOREIGN_TABLE]
     source = folder / "foreign"
     write_settled(source, "".join(table_entry(key, value) for key, value in table.entries))

@@ -69,7 +69,7 @@ def test_a_host_without_lmdb(new_host: HostMaker, root: Path, isp: Peer, kind: s
     main_cf = (administrator.host.config_directory / "main.cf").read_bytes()
 
     plan = administrator.run("plan")
-    assert f"+transport_maps = {kind}:" in plan.stdout, plan.stderr
+    assert f"+ main.cf: transport_maps = {kind}:" in plan.stdout, plan.stderr
     administrator.publish(connectors(isp, "first"))
     live = administrator.host.config_directory / "postconnector" / "live"
     assert {p.suffix for p in (live / "passwords").iterdir()} == {"", SUFFIXES[kind]}
@@ -96,4 +96,4 @@ def test_lmdb_is_taken_before_hash(new_host: HostMaker) -> None:
     administrator = new_host(policy_service=False)
     skip_without("lmdb", administrator)
     administrator.write_connectors('[[send_connector]]\nname = "X"\naddress_spaces = ["x.test"]\n')
-    assert "+transport_maps = lmdb:" in administrator.run("plan").stdout
+    assert "+ main.cf: transport_maps = lmdb:" in administrator.run("plan").stdout

@@ -15,11 +15,11 @@ from postconnector.model.topology import AcceptedDomain
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.service_names import service_names
 from postconnector.postfix.table_names import TRANSPORT_TABLE
-from postconnector.postfix.tables import AS_WITHOUT_TABLE
 from postconnector.selection.outcome import Selected
 from tests.unit.connectors import RECIPIENT_DOMAINS, connector, organizations, routing_table
 
@@ -48,10 +48,13 @@ def compiled(
     host: PostfixFacts = FACTS,
     own: OwnNames = NO_NAMES,
     certificates: Mapping[str, bytes] | None = None,
+    entries: HostEntries | None = None,
 ) -> Compiled:
     passwords = {c.name: f"password of {c.name}" for c in connectors if c.authenticates}
     local = LocalRouting(Organization.of(connectors), None)
-    return compile_organization(local, host, own, passwords, certificates or {})
+    return compile_organization(
+        local, host, own, passwords, certificates or {}, entries or HostEntries()
+    )
 
 
 def transport(result: Compiled) -> dict[str, str]:
@@ -246,7 +249,7 @@ def test_routing_parameters(
 def test_the_policy_service_is_asked_first(name: str, theirs: str) -> None:
     organization = Organization((), HostSettings(policy_service="inet:127.0.0.1:10040"))
     local = LocalRouting(organization, None)
-    result = compile_organization(local, facts(**{name: theirs}), NO_NAMES, {}, {})
+    result = compile_organization(local, facts(**{name: theirs}), NO_NAMES, {}, {}, HostEntries())
     value = parameters(result)[name]
     assert value.startswith("check_policy_service { inet:127.0.0.1:10040, ")
     assert "{ default_action=451 4.3.5 " in value
@@ -266,7 +269,9 @@ def test_authoritative_domains_take_no_connector() -> None:
         settings=OrganizationSettings(accepted_domains=domains),
     )
     own = OwnNames(frozenset({"b.com"}))
-    result = compile_organization(LocalRouting(organization, None), FACTS, own, {}, {})
+    result = compile_organization(
+        LocalRouting(organization, None), FACTS, own, {}, {}, HostEntries()
+    )
     table = transport(result)
     assert {key for key, value in table.items() if value == AS_WITHOUT_TABLE} == {
         "a.com",
@@ -505,15 +510,40 @@ def test_certificates_are_files_of_their_service() -> None:
             "sender_dependent_default_transport_maps of main.cf wins",
         ),
         (
-            {},
+            {**RELAY},
             facts(sender_dependent_relayhost_maps="hash:/x"),
-            "sender_dependent_relayhost_maps of main.cf wins",
+            "wins over sender_dependent_relayhost_maps",
         ),
-        ({}, replace(FACTS, unasking_services=("smtps/inet",)), "smtps/inet"),
+        (
+            {},
+            replace(FACTS, service_settings={"smtp/unix/smtp_fallback_relay": "${transport_maps}"}),
+            "which follows transport_maps: it gets the value that connectors need",
+        ),
+        (
+            {},
+            replace(FACTS, service_settings={"smtps/inet/smtpd_recipient_restrictions": "reject"}),
+            "smtps/inet",
+        ),
         (
             {"source_ip_address": "192.0.2.10"},
             replace(FACTS, version=(3, 6)),
-            "Postfix before 3.7",
+            "this is Postfix 3.6: before 3.7 mail leaves from another address",
+        ),
+        (
+            {"require_tls": True},
+            replace(facts(tls_required_enable="yes"), version=(3, 10)),
+            "set tls_required_enable = no",
+        ),
+        ({}, facts(use_srv_lookup="submission, smtp"), "SRV records instead of MX"),
+        (
+            {"require_tls": True},
+            replace(facts(smtp_tls_per_site="hash:/x"), version=(3, 9)),
+            "turn it into smtp_tls_policy_maps",
+        ),
+        (
+            VALIDATION,
+            replace(FACTS, missing_files=("smtp_tls_CAfile",)),
+            "smtp_tls_CAfile of main.cf names /etc/ssl/certs/ca-certificates.crt, which is not",
         ),
     ],
 )
@@ -523,13 +553,122 @@ def test_warnings(properties: dict[str, object], host: PostfixFacts, warning: st
 
 
 @pytest.mark.parametrize(
+    ("spaces", "entries", "warning"),
+    [
+        (
+            ["contoso.com"],
+            HostEntries(transport={"contoso.com": "smtp:[own]"}),
+            'send contoso.com to smtp:[own], but connector "Test" (contoso.com) wins',
+        ),
+        (
+            ["contoso.com"],
+            HostEntries(transport={"bob@contoso.com": "smtp:[own]"}),
+            "send bob@contoso.com to smtp:[own], which is more precise than contoso.com",
+        ),
+        (
+            ["*.contoso.com"],
+            HostEntries(transport={".eu.contoso.com": "smtp:[own]"}),
+            "send .eu.contoso.com to smtp:[own], which is more precise than *.contoso.com",
+        ),
+        (["*"], HostEntries(transport={"*": "smtp:[own]"}), 'connector "Test" (*) gets nothing'),
+        (
+            ["contoso.com"],
+            HostEntries(addresses={"contoso.com": "smtp:[own]"}),
+            'and wins over connector "Test"',
+        ),
+        (["*"], HostEntries(addresses={"*": "smtp:[own]"}), "no connector gets anything"),
+        (
+            ["contoso.com"],
+            HostEntries(failing={"mysql:/x": "no such server"}),
+            "table mysql:/x can't be asked (no such server)",
+        ),
+    ],
+)
+def test_warnings_of_the_hosts_own_tables(
+    spaces: list[str], entries: HostEntries, warning: str
+) -> None:
+    (found,) = compiled([connector(address_spaces=spaces)], entries=entries).warnings
+    assert warning in found
+
+
+@pytest.mark.parametrize(
+    ("spaces", "key"),
+    [
+        (["contoso.com"], ".contoso.com"),
+        (["contoso.com"], "bob@fabrikam.com"),
+        (["*.contoso.com"], "com"),
+        (["*.contoso.com"], ".com"),
+    ],
+)
+def test_entries_that_do_no_harm_give_no_warning(spaces: list[str], key: str) -> None:
+    entries = HostEntries(transport={key: "smtp:[own]"})
+    assert compiled([connector(address_spaces=spaces)], entries=entries).warnings == ()
+
+
+def test_a_policy_of_the_host_that_would_weaken_a_demand() -> None:
+    partner = connector(address_spaces=["contoso.com"], require_tls=True)
+    entries = HostEntries(tls_policies={"contoso.com": "none"})
+    (found,) = compiled([partner], entries=entries).warnings
+    assert "say 'none' for contoso.com, but connector \"Test\" demands 'encrypt' and wins" in found
+
+
+@pytest.mark.parametrize(
+    ("host_transport", "entry"),
+    [
+        ({}, ":"),
+        ({"shop.contoso.com": "lmtp:unix:x"}, None),
+        ({".contoso.com": "lmtp:unix:y"}, "lmtp:unix:y"),
+        ({".com": "lmtp:unix:z", "*": "smtp:[all]"}, "lmtp:unix:z"),
+        ({"*": "smtp:[all]"}, "smtp:[all]"),
+    ],
+)
+def test_a_domain_of_the_hosts_own_keeps_the_route_that_the_host_gives_it(
+    host_transport: dict[str, str], entry: str | None
+) -> None:
+    """No entry of ours: the same key is found in the host's table."""
+    result = compiled(
+        [connector(address_spaces=["*.contoso.com"])],
+        own=OwnNames(frozenset({"shop.contoso.com"})),
+        entries=HostEntries(transport=host_transport),
+    )
+    assert transport(result).get("shop.contoso.com") == entry
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        (replace(FACTS, version=(3, 4)), "this is Postfix 3.4"),
+        (facts(parent_domain_matches_subdomains="relay_domains, transport_maps"), "subdomains too"),
+        (
+            replace(FACTS, service_settings={"rewrite/unix/transport_maps": "hash:/x"}),
+            "master.cf sets rewrite/unix/transport_maps",
+        ),
+        (facts(sender_dependent_relayhost_maps="hash:/x"), "without the login of their own"),
+        (
+            facts(sender_dependent_default_transport_maps="hash:/x", relayhost="[isp]"),
+            "no longer go to relayhost",
+        ),
+    ],
+)
+def test_hosts_that_would_route_otherwise_are_refused(host: PostfixFacts, reason: str) -> None:
+    (found,) = compiled([connector()], host).refusals
+    assert reason in found
+    assert compiled([connector()]).refusals == ()
+
+
+def test_what_tlsproxy_would_do_is_left_to_smtp() -> None:
+    shared = facts(smtp_tls_connection_reuse="yes")
+    (service,) = compiled([connector(require_tls=True)], shared).services
+    assert ("smtp_tls_connection_reuse", "no") in {(s.name, s.value) for s in service.settings}
+
+
+@pytest.mark.parametrize(
     ("properties", "host"),
     [
         ({}, FACTS),
         (VALIDATION, FACTS),
         (VALIDATION, replace(FACTS, parameters={"smtp_tls_CApath": "/etc/ssl/certs"})),
         ({"source_ip_address": "192.0.2.10"}, FACTS),
-        (RELAY, facts(sender_dependent_relayhost_maps="hash:/x")),
         (
             {"address_spaces": ["contoso.com"]},
             facts(sender_dependent_default_transport_maps="hash:/x"),

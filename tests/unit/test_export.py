@@ -93,12 +93,19 @@ def connectors(draw: st.DrawFn) -> dict[str, Any]:
     return entry
 
 
+def codes(status_class: str) -> st.SearchStrategy[str]:
+    number = st.integers(0, 999).map(str)
+    return st.builds(f"{status_class}.{{}}.{{}}".format, number, number | st.just("*"))
+
+
 SITES = ["HQ", "Branch"]
 SETTINGS = st.fixed_dictionaries(
     {},
     optional={
         "exchange_version": st.sampled_from(["2013", "2016", "2019", "SE"]),
         "tls_send_domain_secure_list": st.just(["woodgrove.com"]),
+        "downgraded_failures": st.lists(codes("5"), max_size=3),
+        "upgraded_failures": st.lists(codes("4"), max_size=3) | codes("4"),
         "accepted_domains": st.just(
             [
                 {"domain_name": "contoso.com", "default": True},

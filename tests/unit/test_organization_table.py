@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postconnector.model.enhanced_status_code import EnhancedStatusCode as Code
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.problem import Severity
 from postconnector.model.size import MaxMessageSize
@@ -59,6 +60,8 @@ def test_all_of_it() -> None:
             ],
             "edge_subscription": [{"name": "edge1.Contoso.com", "site": "BRANCH"}],
             "tls_send_domain_secure_list": ["fabrikam.com"],
+            "downgraded_failures": ["5.7.1", "5.2.*"],
+            "upgraded_failures": "4.4.1",
         }
     )
     assert [d.domain_name for d in found.accepted_domains] == [
@@ -74,6 +77,8 @@ def test_all_of_it() -> None:
     assert found.servers[1].external_dns_servers == ("192.0.2.53", "2001:db8::53")
     assert found.subscribed_site(found.servers[1]) == "BRANCH"
     assert found.subscribed_site(found.servers[0]) is None
+    assert found.downgraded_failures == (Code(5, 7, 1), Code(5, 2))
+    assert found.upgraded_failures == (Code(4, 4, 1),)
 
 
 def test_defaults() -> None:
@@ -112,6 +117,17 @@ def test_entries_in_exchanges_names(part: str, entry: Table) -> None:
     assert not [p for p in problems_of({part: [entry]}) if "unknown entry" in p[1]]
 
 
+@pytest.mark.parametrize(
+    "name", ["downgraded_failures", "DowngradedFailures", "downgradedfailures"]
+)
+def test_failures_in_every_spelling(name: str) -> None:
+    assert read({name: [" 5.7.1 ", "5.0.0", "5.999.*"]}).downgraded_failures == (
+        Code(5, 7, 1),
+        Code(5, 0, 0),
+        Code(5, 999),
+    )
+
+
 @pytest.mark.parametrize("version", [2013, "2013", "se", "Se"])
 def test_versions_may_stand_without_quotes(version: object) -> None:
     assert read({"exchange_version": version}).exchange_version.value == str(version).upper()
@@ -130,6 +146,54 @@ def test_servers_that_are_not_there(name: str) -> None:
 
 def test_no_name_is_no_server() -> None:
     assert read({"servers": [{"name": "MBX1"}]}).server("") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("downgraded_failures", "4.4.1", "permanent failures begin with 5; write e.g. 5.7.1"),
+        ("downgraded_failures", "2.0.0", "permanent failures begin with 5"),
+        ("upgraded_failures", "5.7.1", "temporary failures begin with 4; write e.g. 4.4.1"),
+        ("upgraded_failures", "450", "write e.g. 4.4.1, or 4.4.* for all of 4.4"),
+        ("downgraded_failures", "550", "write e.g. 5.7.1, or 5.7.* for all of 5.7"),
+        *(
+            ("downgraded_failures", code, "this is no enhanced status code (RFC 3463)")
+            for code in (
+                *("", "5", "5.7", "5.*", "5.*.*", "5.*.1", "*", "5.7.1*", "5.7.1.2", "5.7.1000"),
+                *("5.07.1", "5.7.01", "550 5.7.1", "5.7.-1", "5,7,1", "x.7.1", "5.7.\u0661"),
+            )
+        ),
+        ("upgraded_failures", 4, "is not a string; put it in double quotes"),
+        ("upgraded_failures", 4.4, "is not a string; put it in double quotes"),
+    ],
+)
+def test_what_names_no_failure(name: str, code: object, message: str) -> None:
+    [(found, said)] = problems_of({name: [code]})
+    assert found == name
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [("downgraded_failures", "5.7.1"), ("upgraded_failures", "4.4.1")]
+)
+def test_no_list_of_failures(name: str, example: str) -> None:
+    message = f'4 is not a list of strings; write e.g. ["{example}"]'
+    assert problems_of({name: 4}) == [(name, message)]
+
+
+@pytest.mark.parametrize("name", ["downgraded_failures", "upgraded_failures"])
+def test_a_broken_list_of_failures_breaks_no_connector(name: str) -> None:
+    document = {
+        "organization": {name: ["550"]},
+        "send_connector": [
+            {
+                "name": "C",
+                "address_spaces": ["*"],
+                "error_policies": ["DowngradeCustomFailures", "UpgradeCustomFailures"],
+            }
+        ],
+    }
+    assert [problem.property for problem in read_document(document).problems] == [name]
 
 
 # --- what its parts say of each other
@@ -355,6 +419,8 @@ PARTS = st.sampled_from(
         "edge_subscription",
         "exchange_version",
         "tls_send_domain_secure_list",
+        "downgraded_failures",
+        "UpgradedFailures",
         "nonsense",
     ]
 )

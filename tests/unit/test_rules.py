@@ -370,6 +370,39 @@ def test_external_dns_servers(servers: list[object], sources: list[str], warns: 
     )
 
 
+@pytest.mark.parametrize(
+    ("organization", "policies", "fill"),
+    [
+        ({}, [], []),
+        ({}, ["DowngradeDnsFailures", "DowngradeAuthFailures"], []),
+        ({}, ["DowngradeCustomFailures"], ["downgraded_failures"]),
+        ({}, ["UpgradeCustomFailures"], ["upgraded_failures"]),
+        (
+            {},
+            ["UpgradeCustomFailures", "DowngradeCustomFailures"],
+            ["downgraded_failures", "upgraded_failures"],
+        ),
+        ({"downgraded_failures": ["5.7.1"]}, ["DowngradeCustomFailures"], []),
+        ({"upgraded_failures": ["4.4.*"]}, ["UpgradeCustomFailures"], []),
+        (
+            {"downgraded_failures": ["5.7.1"]},
+            ["UpgradeCustomFailures"],
+            ["upgraded_failures"],
+        ),
+    ],
+)
+def test_error_policies_for_which_no_failures_are_said(
+    organization: dict[str, object], policies: list[str], fill: list[str]
+) -> None:
+    settings = OrganizationSettings.model_validate({"exchange_version": "2010", **organization})
+    problems = rule_problems(connector(error_policies=policies), settings)
+    assert [(p.property, p.severity) for p in problems] == [
+        ("error_policies", Severity.WARNING) for _ in fill
+    ]
+    for problem, name in zip(problems, fill, strict=True):
+        assert f"say it under [organization], such as {name} = [" in problem.message
+
+
 SECURE = {"domain_secure_enabled": True, "address_spaces": ["contoso.com"]}
 SECURE_LIST: dict[str, object] = {"tls_send_domain_secure_list": ["contoso.com"]}
 HAS_NO_EFFECT = "works only with DNSRoutingEnabled true and IgnoreSTARTTLS false"

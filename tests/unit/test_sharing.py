@@ -164,6 +164,18 @@ def test_many_connectors_with_an_own_smart_host_and_credential_share() -> None:
     assert other.why_own is not None and "Fqdn" in other.why_own
 
 
+def test_connectors_share_only_with_the_same_error_policies() -> None:
+    def policy(number: int) -> list[str]:
+        return ["DowngradeDnsFailures", "Default"] if number % 2 else ["UpgradeCustomFailures"]
+
+    connectors = [
+        relay(f"c{n}", f"mx{n}.example", error_policies=policy(n))
+        for n in range(2 * sharing.MOST_OWN_SERVICES)
+    ]
+    services = compiled(connectors).services
+    assert [len(service.connectors) for service in services] == [sharing.MOST_OWN_SERVICES] * 2
+
+
 def test_the_name_of_a_shared_service_stays_while_connectors_come_and_go() -> None:
     (before,) = compiled(provider(100)).services
     (after,) = compiled(provider(150)[50:]).services

@@ -4,7 +4,8 @@ import argparse
 import os
 
 from postconnector.cli.command import Command
-from postconnector.cli.publication import find_host, prepare
+from postconnector.cli.progress import progress
+from postconnector.cli.publication import PREPARING, PUBLISHING, find_host, prepare
 from postconnector.cli.publishing import carry_out, require_root
 from postconnector.postfix.generations import About
 
@@ -12,8 +13,10 @@ from postconnector.postfix.generations import About
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     require_root("apply")
-    publication, policy_service = prepare(arguments.file, find_host(arguments.config_directory))
-    carry_out(publication, policy_service, About.now("apply"))
+    host = find_host(arguments.config_directory)
+    with progress(PREPARING + PUBLISHING) as told:
+        publication, policy_service = prepare(arguments.file, host, told)
+        carry_out(publication, policy_service, About.now("apply"), told)
     return os.EX_OK
 
 

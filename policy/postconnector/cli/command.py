@@ -20,8 +20,8 @@ class Command:
 
     `summary`: one line, for the list of commands. `description` stands above the options in its
     help, `details` below them: examples, exit status, files, as in a manual page. `run` returns
-    the exit status. `aliases`: other names of it. `respell` turns its arguments into those that
-    are defined. `with_postfix`: has to do with a Postfix instance.
+    the exit status. `respell` turns its arguments into those that are defined. `with_postfix`: has
+    to do with a Postfix instance.
     """
 
     name: str
@@ -30,6 +30,5 @@ class Command:
     details: str
     run: Callable[[argparse.Namespace], int]
     add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
-    aliases: tuple[str, ...] = ()
     respell: Callable[[Sequence[str]], list[str]] = _as_it_is
     with_postfix: bool = False

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from postconnector.cli.command import Command
 from postconnector.cli.failure import configuration_error
 from postconnector.cli.output import print_json, print_line, print_table
-from postconnector.cli.publication import find_host, prepare_again
+from postconnector.cli.progress import progress
+from postconnector.cli.publication import PREPARING, PUBLISHING, find_host, prepare_again
 from postconnector.cli.publishing import carry_out, require_root
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.facts import OWN_DIRECTORY
@@ -85,8 +86,9 @@ def run_rollback(arguments: argparse.Namespace) -> int:
     require_root("rollback")
     host = find_host(arguments.config_directory)
     wanted = _wanted(_generations(host), arguments.generation, _unfinished_number(host))
-    publication, policy_service = prepare_again(wanted.folder, host)
-    carry_out(publication, policy_service, About.now(f"rollback to {wanted.number}"))
+    with progress(PREPARING + PUBLISHING) as told:
+        publication, policy_service = prepare_again(wanted.folder, host, told)
+        carry_out(publication, policy_service, About.now(f"rollback to {wanted.number}"), told)
     print_line(
         f"Postfix has the connectors of generation {wanted.number} again; your connectors file was"
         f" not changed, and the next apply goes by it (as published: {wanted.folder}/"

@@ -14,22 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from postconnector import __version__
-from postconnector.cli import (
-    apply,
-    check,
-    export,
-    history,
-    import_,
-    new,
-    plan,
-    policy,
-    remove,
-    remove_connector,
-    route,
-    show,
-    status,
-)
 from postconnector.cli.command import Command
+from postconnector.cli.commands import aliases_of, all_commands, command_named
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_error, print_problems
 from postconnector.postfix.host import PostfixError
@@ -47,25 +33,6 @@ The usual way: edit the connectors file, then
 Exit status is that of sysexits(3): 0 done, 64 usage, 69 something is not there, 75 try again
 later, 77 not permitted, 78 the configuration is wrong. Documentation: docs/ in the source.
 """
-
-COMMANDS = (
-    check.COMMAND,
-    show.LIST,
-    show.SHOW,
-    new.NEW,
-    new.SET,
-    remove_connector.COMMAND,
-    import_.COMMAND,
-    export.COMMAND,
-    route.COMMAND,
-    plan.COMMAND,
-    apply.COMMAND,
-    status.COMMAND,
-    history.HISTORY,
-    history.ROLLBACK,
-    remove.COMMAND,
-    policy.COMMAND,
-)
 
 _WITH_VALUE = ("-c", "--config-directory")
 
@@ -117,13 +84,12 @@ def _respelled(command_line: Sequence[str]) -> tuple[list[str], Command | None]:
 
     Exchange's commands are named in any case, and some take options in its spelling.
     """
-    by_name = {name: c for c in COMMANDS for name in (c.name, *c.aliases)}
     takes_value = False
     for index, argument in enumerate(command_line):
         if takes_value or argument.startswith("-"):
             takes_value = not takes_value and argument in _WITH_VALUE
             continue
-        command = by_name.get(argument.lower())
+        command = command_named(argument)
         if command is None:
             break
         behind = command.respell(command_line[index + 1 :])
@@ -139,7 +105,7 @@ def _print_any_text() -> None:
 
 
 def _parser(chosen: Command | None) -> argparse.ArgumentParser:
-    """The parser; only the chosen command's own options are defined, as none else is asked for."""
+    """The parser; of a chosen command alone, as no other is asked for, or else of all."""
     parser = _Parser(
         prog="postconnector",
         description=_DESCRIPTION,
@@ -150,18 +116,17 @@ def _parser(chosen: Command | None) -> argparse.ArgumentParser:
     _add_file(parser)
     _add_config_directory(parser, default=None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for command in COMMANDS:
+    for command in all_commands() if chosen is None else (chosen,):
         subparser = commands.add_parser(
             command.name,
-            aliases=command.aliases,
+            aliases=aliases_of(command.name),
             help=command.summary,
             description=command.description,
             epilog=command.details,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_file(subparser)
-        if command is chosen:
-            command.add_arguments(subparser)
+        command.add_arguments(subparser)
         if command.with_postfix:
             _add_config_directory(subparser, default=argparse.SUPPRESS)
         subparser.set_defaults(run=command.run)

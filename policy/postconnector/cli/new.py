@@ -94,7 +94,6 @@ exit status:
 
 NEW = Command(
     name="new",
-    aliases=("new-sendconnector",),
     summary="add a connector to the connectors file",
     description="""
 Adds a connector at the end of the connectors file, which is made if it is not there, and
@@ -117,7 +116,6 @@ examples:
 )
 SET = Command(
     name="set",
-    aliases=("set-sendconnector",),
     summary="change properties of a connector in the connectors file",
     description="""
 Changes the named properties of a connector and checks the whole file before it is written.

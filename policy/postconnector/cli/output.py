@@ -12,7 +12,7 @@ from postconnector.model.problem import Problem, Severity
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
-_DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+_DIFF_COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 
 
 def print_line(text: str = "") -> None:
@@ -75,13 +75,22 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_diff(lines: Iterable[str]) -> None:
-    """A unified diff, in colours on a terminal."""
+    """A diff, in colours on a terminal: `+` comes, `-` goes, `~` changes unseen."""
     console = Console(highlight=False, soft_wrap=True)
     for line in lines:
         if console.is_terminal:
             console.print(Text(line, style=_DIFF_COLOURS.get(line[:1], "")))
         else:
             print_line(line)
+
+
+def print_heading(text: str) -> None:
+    """What the lines below it are about, after an empty line."""
+    print_line()
+    if sys.stdout.isatty():
+        Console(highlight=False, soft_wrap=True).print(Text(text, style="bold"))
+    else:
+        print_line(text)
 
 
 def print_list(properties: Mapping[str, object]) -> None:

@@ -11,13 +11,20 @@ from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
 from postconnector.policyd.endpoint import Endpoint
 from postconnector.postfix.compile import compile_organization
+from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.host_entries import HostEntries, read_host_entries
 from postconnector.postfix.inputs import Inputs, read_inputs, read_published_inputs
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
-from postconnector.postfix.own_domains import OwnDomains
+from postconnector.postfix.native import tls_demand
+from postconnector.postfix.own_domains import OwnDomains, OwnNames
+from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, render
+from postconnector.postfix.sharing import policy_keys
+from postconnector.postfix.tables import claimed_keys
 from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
 
 
 def find_host(config_directory: str | None) -> PostfixHost:
@@ -28,22 +35,30 @@ def find_host(config_directory: str | None) -> PostfixHost:
         raise CommandFailedError(os.EX_UNAVAILABLE, str(error)) from None
 
 
-def prepare(path: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
+PREPARING, PUBLISHING = 3, 4
+"""How many steps these take, for a progress bar."""
+
+
+def prepare(path: Path, host: PostfixHost, progress: Progress) -> tuple[Publication, Endpoint]:
     """Read, validate and compile; also where the policy service should be."""
-    return _prepare(path, host, lambda local: read_inputs(local, path.resolve().parent))
+    return _prepare(path, host, progress, lambda local: read_inputs(local, path.resolve().parent))
 
 
-def prepare_again(generation: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
+def prepare_again(
+    generation: Path, host: PostfixHost, progress: Progress
+) -> tuple[Publication, Endpoint]:
     """The same with what a generation was published with."""
     path = generation / PUBLISHED_CONNECTORS
-    return _prepare(path, host, lambda local: read_published_inputs(local, generation))
+    return _prepare(path, host, progress, lambda local: read_published_inputs(local, generation))
 
 
 def _prepare(
-    path: Path, host: PostfixHost, read: Callable[[LocalRouting], Inputs]
+    path: Path, host: PostfixHost, progress: Progress, read: Callable[[LocalRouting], Inputs]
 ) -> tuple[Publication, Endpoint]:
+    progress.begins("reading the connectors")
     file = read_file(path)
     organization = valid_organization(file)
+    progress.begins("asking Postfix what is there")
     facts = host.facts()
     local = _local_routing(organization, facts.hostname)
     inputs = read(local)
@@ -52,14 +67,51 @@ def _prepare(
         raise configuration_error(f"{file.path}: passwords or certificates are missing", problems)
     print_problems(problems)
     current = host.read_files()
-    own = OwnDomains(host).names(_named_domains(organization))
+    own_domains = OwnDomains(host)
+    own = own_domains.names(_named_domains(organization))
+    entries = _host_entries(host, facts, local, own, own_domains)
+    progress.begins("compiling")
     try:
-        compiled = compile_organization(local, facts, own, inputs.passwords, inputs.certificates)
+        compiled = compile_organization(
+            local, facts, own, inputs.passwords, inputs.certificates, entries
+        )
     except UnknownAddressError as error:
         raise configuration_error(f"{file.path}: {error}") from None
     rendered = render(compiled, facts, current, file.data)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
-    return Publication(host, facts, compiled, rendered, current, local.table), endpoint
+    return Publication(host, facts, compiled, rendered, current, local), endpoint
+
+
+def _host_entries(
+    host: PostfixHost,
+    facts: PostfixFacts,
+    local: LocalRouting,
+    own: OwnNames,
+    own_domains: OwnDomains,
+) -> HostEntries:
+    def next_hops() -> list[str]:
+        native = (connector for service in local.services for connector in service.connectors)
+        demanding = (c for c in native if tls_demand(c).level is not None)
+        return [key for connector in demanding for key in policy_keys(connector)]
+
+    return read_host_entries(
+        host, facts, own.names, lambda: claimed_keys(local), next_hops, own_domains
+    )
+
+
+def published_routing(publication: Publication) -> LocalRouting | None:
+    """What is live, as it was compiled on this host; None if nothing is, or it can't be read."""
+    path = publication.facts.live_directory / PUBLISHED_CONNECTORS
+    try:
+        file = read_connectors_file(path)
+        if file.data == publication.rendered.files[PUBLISHED_CONNECTORS].data:
+            return publication.local
+        if file.organization is None:
+            return None
+        server = local_server(file.organization, publication.facts.hostname)
+        return LocalRouting(file.organization, server)
+    except (UnreadableFileError, UnknownServerError):
+        return None
 
 
 def _named_domains(organization: Organization) -> Iterator[str]:

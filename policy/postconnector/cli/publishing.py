@@ -10,11 +10,14 @@ from postconnector.policyd.endpoint import Endpoint
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.generations import LIVE, About, read_generations
+from postconnector.postfix.host import PostfixError
 from postconnector.postfix.lock import TryAgainError
-from postconnector.postfix.plan import is_published, read_live
+from postconnector.postfix.plan import Live, is_published, read_live
+from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication, publish
 from postconnector.postfix.staged_check import CheckFailedError
 from postconnector.postfix.unfinished import read_unfinished
+from postconnector.postfix.verification import verify
 
 
 def require_root(command: str) -> None:
@@ -25,21 +28,23 @@ def require_root(command: str) -> None:
         )
 
 
-def carry_out(publication: Publication, policy_service: Endpoint, about: About) -> None:
+def carry_out(
+    publication: Publication, policy_service: Endpoint, about: About, progress: Progress
+) -> None:
     """Publish, if there is anything to change, and say what is done."""
     for warning in publication.compiled.warnings:
         print_error(f"warning: {warning}")
-    _require_native(publication)
+    _require_publishable(publication)
     live = read_live(publication.current, publication.facts.live_directory)
     unfinished = unfinished_sentence(publication)
     if unfinished is not None:
         print_line(unfinished)
-    if unfinished is None and is_published(live, publication.rendered):
+    if unfinished is None and _is_in_force(publication, live):
         print_line("nothing to change: Postfix has these connectors")
         return
     _require_policy_service(policy_service)
     with nothing_half_done("the result"):
-        generation = publish(publication, about, print_line)
+        generation = publish(publication, about, progress)
     print_line(f"published generation {generation}")
 
 
@@ -68,8 +73,23 @@ def nothing_half_done(what: str) -> Iterator[None]:
         raise CommandFailedError(os.EX_IOERR, f"nothing changed: {error}") from None
 
 
-def _require_native(publication: Publication) -> None:
-    """Never publish what would go out under weaker rules than the administrator's."""
+def _is_in_force(publication: Publication, live: Live) -> bool:
+    """Whether all files are as wanted, and what is built of them answers."""
+    rendered = publication.rendered
+    if not is_published(live, rendered):
+        return False
+    try:
+        verify(publication.host, publication.facts, publication.compiled, rendered, live.files)
+    except PostfixError as error:
+        print_error(f"warning: {error}")
+        return False
+    return True
+
+
+def _require_publishable(publication: Publication) -> None:
+    """Never publish what would go out by other rules than the administrator's."""
+    for reason in publication.compiled.refusals:
+        raise configuration_error(reason)
     for agent_only in publication.compiled.agent_only:
         raise configuration_error(
             f'connector "{agent_only.connector.name}" needs the delivery agent, which this version'

@@ -32,7 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="remove-connector",
-    aliases=("remove-sendconnector",),
     summary="take a connector out of the connectors file",
     description="""
 Takes a connector and the comment directly above it out of the connectors file; all else stays.

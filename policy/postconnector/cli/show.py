@@ -99,7 +99,6 @@ exit status:
 )
 SHOW = Command(
     name="show",
-    aliases=("get-sendconnector",),
     summary="show all properties of connectors",
     description="""
 Prints all properties of the named connectors, or of all, by Exchange's names, as

@@ -9,15 +9,18 @@ from postconnector.certificates.store import read_store
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_diff, print_json, print_line, print_problems, print_table
-from postconnector.cli.publication import find_host, prepare_again
+from postconnector.cli.progress import progress
+from postconnector.cli.publication import PREPARING, find_host, prepare_again
 from postconnector.cli.publishing import unfinished_sentence
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import Generation, read_generations
-from postconnector.postfix.host import PostfixHost
+from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.plan import FileChange, file_changes, read_live
+from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.queue import deferred_recipients
+from postconnector.postfix.verification import verify
 from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
 
@@ -67,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     host = find_host(arguments.config_directory)
     generations = read_generations(host.config_directory / OWN_DIRECTORY)
     live = next((generation for generation in generations if generation.is_live), None)
-    status = Status() if live is None else _status(host, live)
+    with progress(PREPARING + 1) as told:
+        status = Status() if live is None else _status(host, live, told)
     if live is None:
         status.problems.append("nothing is published; postconnector apply does it")
     if arguments.json:
@@ -77,14 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     return SEE_TO_IT if status.problems else ALL_IS_WELL
 
 
-def _status(host: PostfixHost, live: Generation) -> Status:
+def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
     status = Status(live.number, live.about.time or None, live.about.by or None)
     status.postfix_running = host.is_running()
     if not status.postfix_running:
         status.problems.append("Postfix is not running")
     _look_at_certificates(status, live)
     try:
-        publication, endpoint = prepare_again(live.folder, host)
+        publication, endpoint = prepare_again(live.folder, host, told)
     except CommandFailedError as error:
         print_problems(error.problems)
         status.problems.append(f"what is published could not be published now: {error}")
@@ -95,8 +99,10 @@ def _status(host: PostfixHost, live: Generation) -> Status:
         )
     if (unfinished := unfinished_sentence(publication)) is not None:
         status.problems.append(unfinished)
+    told.begins("comparing")
     _look_for_drift(status, publication)
-    _look_at_the_queue(status, host, publication.table)
+    _look_at_services(status, publication)
+    _look_at_the_queue(status, host, publication.local.table)
     return status
 
 
@@ -120,6 +126,23 @@ def _look_for_drift(status: Status, publication: Publication) -> None:
         status.problems.append(
             f"not as published: {names}; postconnector apply, or rollback, puts it right"
         )
+
+
+def _look_at_services(status: Status, publication: Publication) -> None:
+    """Whether Postfix has taken what is in the files, and can ask the tables."""
+    published, compiled, facts = publication.rendered, publication.compiled, publication.facts
+    sources = {name: file.data for name, file in published.files.items()}
+    try:
+        verify(publication.host, facts, compiled, published, sources)
+    except PostfixError as error:
+        status.problems.append(f"{error}; postconnector apply puts it right")
+    private = facts.queue_directory / "private"
+    for service in compiled.services if status.postfix_running else ():
+        if not (private / service.name).is_socket():
+            status.problems.append(
+                f"Postfix has not started the service {service.name}: its log says why, or it"
+                " needs a reload (postfix reload)"
+            )
 
 
 def _look_at_the_queue(status: Status, host: PostfixHost, table: RoutingTable) -> None:
@@ -164,9 +187,10 @@ COMMAND = Command(
     name="status",
     summary="say whether what was published is still there and works",
     description="""
-Shows the live generation, whether Postfix runs and the policy service answers, the certificates
-with the days they have left, which recipients wait in the queue by connector and why, and, as a
-diff, everything in main.cf, master.cf and our files that is not as published. Changes nothing.
+Shows the live generation, whether Postfix runs, has every connector's service up and can ask the
+live tables, whether the policy service answers, the certificates with the days they have left,
+which recipients wait in the queue by connector and why, and, as a diff, everything in main.cf,
+master.cf and our files that is not as published. Changes nothing.
 """,
     details="""
 examples:

@@ -5,15 +5,19 @@ any other word; `--` means all accepted domains.
 """
 
 import re
-from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
-from postconnector.model.domain import parse_domain
+from postconnector.model.domain import PLAIN_DOMAIN, parse_domain
 from postconnector.model.imcea import comparable
 from postconnector.model.x400 import X400Attributes, parse_x400
 
 SMTP, X400 = "SMTP", "X400"
 _TYPE = re.compile(r"(?P<type>[A-Za-z0-9_-]{1,64}):(?P<rest>.*)", re.DOTALL)
+_PLAIN = re.compile(rf"(?=.{{1,253}}$)([*][.])?({PLAIN_DOMAIN.pattern})")
+"""What nearly every address space is, found right in one step."""
+
+_NO_ATTRIBUTES: X400Attributes = frozenset()
 _COST = re.compile(r"[0-9]{1,9}")
 LOWEST_COST, HIGHEST_COST = 1, 100
 
@@ -31,43 +35,60 @@ class Specificity(IntEnum):
     ACCEPTED_DOMAINS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class AddressSpace:
+class _AddressSpaceFields(NamedTuple):
+    address: str
+    cost: int
+    type: str
+    specificity: Specificity
+    domain: str
+    attributes: X400Attributes
+
+
+class AddressSpace(_AddressSpaceFields):
     """One address space; `address` keeps the case in which it was written.
 
     `domain` is what is compared: of type SMTP the domain in lower case, without the wildcard
     label; of another type the text as it is compared. It is empty for `*` and `--`.
     `attributes` are those of an X.400 address.
+
+    A tuple, because there are a hundred thousand of them on a large host.
     """
 
-    address: str
-    cost: int = 1
-    type: str = SMTP
-    specificity: Specificity = field(init=False)
-    domain: str = field(init=False)
-    attributes: X400Attributes = field(init=False)
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        specificity, domain = Specificity.EXACT, self.address.lower()
-        attributes: X400Attributes = frozenset()
-        if self.address == "*":
+    def __new__(cls, address: str, cost: int = 1, type: str = SMTP) -> "AddressSpace":  # noqa: A002
+        """Tell apart what the address says."""
+        is_smtp = type == SMTP
+        attributes = _NO_ATTRIBUTES
+        if address == "*":
             specificity, domain = Specificity.ALL, ""
-        elif self.is_smtp and self.address == "--":
+        elif is_smtp and address == "--":
             specificity, domain = Specificity.ACCEPTED_DOMAINS, ""
-        elif self.is_smtp and self.address.startswith("*."):
-            specificity, domain = Specificity.WILDCARD, self.address[2:].lower()
-        elif self.type == X400:
-            attributes = parse_x400(self.address)
-        elif not self.is_smtp:
-            domain = comparable(self.address)
-        object.__setattr__(self, "specificity", specificity)
-        object.__setattr__(self, "domain", domain)
-        object.__setattr__(self, "attributes", attributes)
+        elif is_smtp and address.startswith("*."):
+            specificity, domain = Specificity.WILDCARD, address[2:].lower()
+        else:
+            specificity, domain = Specificity.EXACT, address.lower()
+            if type == X400:
+                attributes = parse_x400(address)
+            elif not is_smtp:
+                domain = comparable(address)
+        return super().__new__(cls, address, cost, type, specificity, domain, attributes)
 
     @property
     def is_smtp(self) -> bool:
         """Whether this is for SMTP addresses."""
         return self.type == SMTP
+
+    @classmethod
+    def plain(cls, text: object) -> "AddressSpace | None":
+        """Read a domain, or *. and a domain, and nothing else; None for anything else."""
+        found = _PLAIN.fullmatch(text) if type(text) is str else None
+        if found is None:
+            return None
+        wildcard, domain = found.groups()
+        specificity = Specificity.EXACT if wildcard is None else Specificity.WILDCARD
+        fields = (text, 1, SMTP, specificity, domain.lower(), _NO_ATTRIBUTES)
+        return tuple.__new__(cls, fields)
 
     @classmethod
     def parse(cls, text: str) -> "AddressSpace":

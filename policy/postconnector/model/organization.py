@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, Pri
 
 from postconnector.model import values
 from postconnector.model.domain import parse_domain
+from postconnector.model.enhanced_status_code import EnhancedStatusCode
 from postconnector.model.exchange_version import DEFAULT_VERSION, ExchangeVersion
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.topology import (
@@ -73,12 +74,22 @@ def _version(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+_Permanent = Annotated[
+    EnhancedStatusCode, values.text(EnhancedStatusCode.parse_permanent, EnhancedStatusCode)
+]
+_Temporary = Annotated[
+    EnhancedStatusCode, values.text(EnhancedStatusCode.parse_temporary, EnhancedStatusCode)
+]
+
+
 class OrganizationSettings(BaseModel):
     """What Exchange knows of the organization besides its connectors (table `[organization]`).
 
     All of it is optional: without sites and servers, every connector is this host's own.
     `tls_send_domain_secure_list` is that of Set-TransportConfig: the domains that a connector
-    with DomainSecureEnabled reaches by mutual TLS alone.
+    with DomainSecureEnabled reaches by mutual TLS alone. `downgraded_failures` and
+    `upgraded_failures` are ours: the failures that DowngradeCustomFailures and
+    UpgradeCustomFailures are for, which Exchange has built in and does not document.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -95,6 +106,8 @@ class OrganizationSettings(BaseModel):
         tuple[Annotated[str, values.text(parse_domain, str)], ...],
         BeforeValidator(values.as_list),
     ] = ()
+    downgraded_failures: Annotated[tuple[_Permanent, ...], values.list_of("5.7.1")] = ()
+    upgraded_failures: Annotated[tuple[_Temporary, ...], values.list_of("4.4.1")] = ()
     _servers: dict[str, Server] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, _context: object) -> None:

@@ -67,6 +67,11 @@ DEFAULT_TIME_OUT, DEFAULT_MESSAGES_PER_CONNECTION = TimeSpan.of_seconds(600), 20
 SHORTEST_TIME_OUT, LONGEST_TIME_OUT = TimeSpan.of_seconds(1), TimeSpan.of_seconds(86_400)
 
 
+def _plain_address_spaces(value: object) -> list[object]:
+    """Those that nearly all are, read in one go; what is wrong with others is found one by one."""
+    return [AddressSpace.plain(space) or space for space in values.as_list(value)]
+
+
 def _time_out(text: str) -> TimeSpan:
     span = TimeSpan.parse(text)
     if not SHORTEST_TIME_OUT <= span <= LONGEST_TIME_OUT:
@@ -148,7 +153,7 @@ class SendConnector(BaseModel):
     comment: Annotated[str, PlainValidator(values.any_text)] = ""
     address_spaces: Annotated[
         tuple[Annotated[AddressSpace, values.text(AddressSpace.parse, AddressSpace)], ...],
-        BeforeValidator(values.as_list),
+        BeforeValidator(_plain_address_spaces),
     ] = ()
     is_scoped_connector: Boolean = False
     source_transport_servers: Annotated[

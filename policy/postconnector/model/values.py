@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
-from pydantic import PlainValidator
+from pydantic import BeforeValidator, PlainValidator
 
 from postconnector.model.problem import control_character, quoted
 
@@ -77,10 +77,19 @@ def choice(kind: type[EnumT]) -> PlainValidator:
 
 def as_list(value: object) -> list[object] | tuple[object, ...]:
     """Exchange takes one value where a list may stand, and so do we."""
+    return _as_list(value, "contoso.com")
+
+
+def list_of(example: str) -> BeforeValidator:
+    """The same for a list of what does not look like a domain."""
+    return BeforeValidator(lambda value: _as_list(value, example))
+
+
+def _as_list(value: object, example: str) -> list[object] | tuple[object, ...]:
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list | tuple):
-        raise ValueError(f'{_shown(value)} is not a list of strings; write e.g. ["contoso.com"]')
+        raise ValueError(f'{_shown(value)} is not a list of strings; write e.g. ["{example}"]')
     return value
 
 

@@ -62,6 +62,13 @@ class PublishedOrganization:
         if self._stamp is None:
             log.warning("%s: nothing is published yet; no mail is judged", self._path)
 
+    def is_stale(self) -> bool:
+        """Whether the file is another one than was read last."""
+        try:
+            return _stamp(self._find()) != self._stamp
+        except OSError:
+            return self._stamp is not None
+
     def refresh(self) -> bool:
         """Read the file if it is another one than before; return whether that changed anything."""
         self._path = self._find()

@@ -6,14 +6,15 @@ local and relay domains.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from postconnector.model.address_space import Specificity
 from postconnector.model.organization import Unmatched
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service
-from postconnector.postfix.conflicts import HostEntries, conflicts
+from postconnector.postfix.conflicts import conflicts
 from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
+from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import main_cf_value
+from postconnector.postfix.refusals import refusals
 from postconnector.postfix.settings import HOST_TABLES, service_settings
 from postconnector.postfix.sharing import ConnectorService
 from postconnector.postfix.table_names import FOREIGN_TABLE, TRANSPORT_TABLE, certificate_file
@@ -23,8 +24,6 @@ from postconnector.selection.outcome import Candidate
 UNREACHABLE = "retry:4.4.4 no matching Send connector"
 """Keeps mail in the queue, as Exchange does in the Unreachable queue; error(8) says this text."""
 
-_NO_ENTRIES = HostEntries()
-
 
 def compile_organization(
     local: LocalRouting,
@@ -32,24 +31,27 @@ def compile_organization(
     own: OwnNames,
     passwords: Mapping[str, str],
     certificates: Mapping[str, bytes],
-    entries: HostEntries = _NO_ENTRIES,
+    entries: HostEntries,
 ) -> Compiled:
     """Compile; `own` are Postfix' domains, `passwords` and `certificates` by connector name.
 
-    `entries` are those of the host's own tables, for what works against the connectors.
+    `entries` are those of the host's own tables: its domains keep theirs, and what works against
+    the connectors is said.
     Raises UnknownAddressError for a server that mail goes to but whose fqdn is not declared.
     """
     services = tuple(_service(service, local, facts) for service in local.services)
-    tables = tuple(compile_tables(local, own, passwords, services))
-    default = next((c for (s, _), c in local.table.addresses() if s is Specificity.ALL), None)
+    tables = tuple(compile_tables(local, own, passwords, services, entries))
+    default = local.table.default
+    parameters = (
+        *_routing_parameters(default, local, facts, {table.name for table in tables}),
+        *_policy_parameters(local, facts),
+        *_host_tables(services, facts),
+    )
+    names = [parameter.name for parameter in parameters]
     return Compiled(
         services=services,
         tables=tables,
-        parameters=(
-            *_routing_parameters(default, local, facts, {table.name for table in tables}),
-            *_policy_parameters(local, facts),
-            *_host_tables(services, facts),
-        ),
+        parameters=parameters,
         certificates={
             certificate_file(service.name): certificates[service.connectors[0].name]
             for service in services
@@ -60,7 +62,8 @@ def compile_organization(
             for connector in local.own
             if (reason := local.agent_reason(connector)) is not None
         ),
-        warnings=tuple(conflicts(local, facts, own, services, default, entries)),
+        warnings=tuple(conflicts(local, facts, own, services, default, entries, names)),
+        refusals=tuple(refusals(facts, default)),
     )
 
 
@@ -103,10 +106,11 @@ def _default_route(
     relayhost = facts.parameter("relayhost")
     if not hop and relayhost:
         yield Parameter("relayhost", "", f'"{default.connector.name}" routes by DNS')
-        if facts.parameter("relay_transport") == "relay":
+        transport, _, next_hop = facts.parameter("relay_transport").partition(":")
+        if not next_hop:
             yield Parameter(
                 "relay_transport",
-                f"relay:{relayhost}",
+                f"{transport}:{relayhost}",
                 "relay domains keep the relayhost that they had",
             )
 

@@ -56,7 +56,8 @@ class Compiled:
     """All that is to be published.
 
     `certificates`: PEM contents by file name within the generation's folder.
-    `warnings`: what on this host works against the connectors.
+    `warnings`: what on this host works against the connectors. `refusals`: why nothing of this can
+    be published here.
     """
 
     services: tuple[Service, ...]
@@ -65,3 +66,4 @@ class Compiled:
     certificates: Mapping[str, bytes] = field(repr=False)
     agent_only: tuple[AgentOnly, ...] = ()
     warnings: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()

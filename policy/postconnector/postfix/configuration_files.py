@@ -1,7 +1,8 @@
 """Our part of main.cf and master.cf: put in, and taken out again to the byte.
 
 Both files get one marked block at their end. A parameter that the block sets and the host sets
-too is commented out where it stands, so that Postfix reads each once and a reader sees both.
+too is commented out where it stands, so that Postfix reads each once and a reader sees both. The
+block also has what the host defines in terms of such a parameter (see `host_parameters`).
 Pure text in, text out.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from postconnector.postfix.compiled import Parameter, Service
+from postconnector.postfix.host_parameters import read_parameters, with_followers
 from postconnector.postfix.quoting import comment, master_cf_option
 from postconnector.postfix.table_names import TRANSPORT_TABLE
 
@@ -18,18 +20,25 @@ END = "# END postconnector"
 _NO_NEWLINE = " (the file had no newline at its end)"
 _REPLACED = "#postconnector replaces# "
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_PARAMETER = re.compile(r"(?P<name>[A-Za-z0-9_-]+)[ \t]*=")
+_OPTION = re.compile(r"[ ]+-o (?P<brace>[{] )?(?P<name>\w+) ?= ?(?P<value>.*?)(?(brace) [}])")
 
 
-def main_cf_with(original: str, parameters: Iterable[Parameter]) -> str:
-    """main.cf with our parameters; `original` is the file without them."""
-    parameters = list(parameters)
-    kept = _commented_out(original, {parameter.name for parameter in parameters})
-    lines: list[str] = []
-    for parameter in parameters:
-        lines.append(comment(parameter.reason))
-        lines.append(f"{parameter.name} = {parameter.value}\n")
-    return _with_block(kept, "".join(lines))
+def main_cf_with(
+    original: str, parameters: Iterable[Parameter], own_values: Mapping[str, str] | None = None
+) -> str:
+    """main.cf with our parameters; `original` is the file without them.
+
+    `own_values`: what the host has for them, whether main.cf says it or is silent.
+    """
+    lines = _LINE.findall(original)
+    theirs = list(read_parameters(lines))
+    values = {parameter.name: parameter.value for parameter in theirs}
+    ours = list(with_followers(parameters, values, own_values or {}))
+    replaced = {parameter.name for parameter in ours}
+    out = {number for name, _, numbers in theirs if name in replaced for number in numbers}
+    kept = "".join(_REPLACED + line if number in out else line for number, line in enumerate(lines))
+    block = "".join(f"{comment(each.reason)}{each.name} = {each.value}\n" for each in ours)
+    return _with_block(kept, block)
 
 
 def service_entries(services: Iterable[Service], chroot: str) -> dict[str, str]:
@@ -53,6 +62,31 @@ def entries_in(master_cf: str) -> dict[str, str]:
             found[name], entry = entry, ""
         entry += line
     return found
+
+
+def parameters_in(main_cf: str) -> dict[str, Parameter]:
+    """The parameters that stand in our block of main.cf, a line each, below their reasons."""
+    found: dict[str, Parameter] = {}
+    reason = ""
+    for line in _block(main_cf).splitlines():
+        name, equals, value = line.partition("=")
+        if line.startswith("#"):
+            reason = line.removeprefix("# ")
+        elif equals:
+            found[name.strip()] = Parameter(name.strip(), value.strip(), reason)
+    return found
+
+
+def own_parameters(main_cf: str) -> dict[str, str]:
+    """What the host itself defines in main.cf."""
+    lines = _LINE.findall(without_ours(main_cf))
+    return {parameter.name: parameter.value for parameter in read_parameters(lines)}
+
+
+def options_in(entry: str) -> dict[str, str]:
+    """The settings (-o) of an entry of ours in master.cf."""
+    found = (_OPTION.fullmatch(line) for line in entry.splitlines())
+    return {option["name"]: option["value"] for option in found if option is not None}
 
 
 def folder_in_force(main_cf: str, own_directory: Path) -> str | None:
@@ -110,18 +144,3 @@ def _with_block(text: str, block: str) -> str:
         begin += _NO_NEWLINE
         text += "\n"
     return f"{text}{begin}\n{block}{END}\n"
-
-
-def _commented_out(text: str, names: set[str]) -> str:
-    """Comment out the parameters of these names, with the lines that continue them."""
-    lines: list[str] = []
-    replacing = False
-    for line in _LINE.findall(text):
-        if not line.strip() or line.lstrip().startswith("#"):
-            lines.append(line)  # neither ends nor continues a parameter (postconf(5))
-            continue
-        if not line[0].isspace():
-            match = _PARAMETER.match(line)
-            replacing = match is not None and match["name"] in names
-        lines.append(_REPLACED + line if replacing else line)
-    return "".join(lines)

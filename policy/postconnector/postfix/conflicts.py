@@ -1,39 +1,25 @@
 """What on the host works against the connectors: what wins, and how to decide otherwise. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from postconnector.model.address_space import Specificity
-from postconnector.model.problem import quoted
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.header_firewall import header_firewall
+from postconnector.postfix.host_entries import EVERYTHING, HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.sharing import policy_keys
-from postconnector.postfix.tables import authoritative_domains, claimed_by
+from postconnector.postfix.tables import authoritative_domains, claim_on_key, claimed_by
+from postconnector.postfix.version_conflicts import named, version_conflicts
 from postconnector.selection.outcome import Candidate
 from postconnector.selection.routing_table import RoutingTable
 
 MANY_SERVICES = 200
 """From here on `postfix check` takes more than a second for them."""
-
-
-_MOST_NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class HostEntries:
-    """Entries of the host's own tables.
-
-    `transport`: of transport_maps, as far as they can be listed. `tls_policies`: what
-    smtp_tls_policy_maps answers for the next hops of connectors that demand TLS.
-    """
-
-    transport: Mapping[str, str] = field(default_factory=dict)
-    tls_policies: Mapping[str, str] = field(default_factory=dict)
 
 
 def conflicts(
@@ -43,19 +29,23 @@ def conflicts(
     services: Sequence[Service],
     default: Candidate | None,
     entries: HostEntries,
+    set_by_us: Iterable[str],
 ) -> Iterator[str]:
-    """A sentence for each."""
+    """A sentence for each; `set_by_us` are the parameters of main.cf that are to be set."""
     native = [connector for service in services for connector in service.connectors]
     yield from _own_domains(local.table, own)
     yield from _authoritative(local, own)
-    yield from _transport_entries(local.table, default, entries.transport)
+    yield from _failing(entries)
+    yield from _whole_addresses(local.table, own, entries.addresses)
+    yield from _transport_entries(local.table, own, default, entries.transport)
     if default is not None:
         yield from _default_route(default.connector, facts)
     yield from _tls_policies(native, entries.tls_policies)
     yield from _unasking(facts)
+    yield from _followers(facts, set_by_us)
     yield from _sizes(native, facts)
     yield from _trust(native, facts)
-    yield from _source_addresses(native, facts)
+    yield from version_conflicts(native, facts)
     yield from _routing_headers(native, local)
     yield from _many_services(services)
 
@@ -88,12 +78,38 @@ def _authoritative(local: LocalRouting, own: OwnNames) -> Iterator[str]:
             )
 
 
+def _failing(entries: HostEntries) -> Iterator[str]:
+    for table, reason in entries.failing.items():
+        yield (
+            f"the host's table {table} can't be asked ({reason}): whether it works against"
+            " connectors is not known"
+        )
+
+
+def _whole_addresses(
+    routing: RoutingTable, own: OwnNames, entries: Mapping[str, str]
+) -> Iterator[str]:
+    """Tables of patterns are asked for a whole address before ours has its domain."""
+    for domain, value in sorted(entries.items()):
+        if domain == EVERYTHING:
+            yield (
+                f"a table in the host's transport_maps sends every address to {value}: no connector"
+                " gets anything; have it answer for domains only, or take it out"
+            )
+        elif domain not in own.names and (claim := claimed_by(routing, domain)) is not None:
+            yield (
+                f"a table in the host's transport_maps sends addresses in {domain} to {value}, and"
+                f' wins over connector "{claim.connector.name}": take them out of it if the'
+                " connector is to have them"
+            )
+
+
 def _transport_entries(
-    routing: RoutingTable, default: Candidate | None, entries: Mapping[str, str]
+    routing: RoutingTable, own: OwnNames, default: Candidate | None, entries: Mapping[str, str]
 ) -> Iterator[str]:
     """Postfix asks all tables for the address, then for its domain, then for parents of it."""
     for key, value in sorted(entries.items()):
-        if key == "*":
+        if key == EVERYTHING:
             if default is not None:
                 yield (
                     f"the host's transport_maps send * to {value}: connector"
@@ -102,17 +118,16 @@ def _transport_entries(
                 )
             continue
         user, _, domain = key.rpartition("@")
-        claim = claimed_by(routing, (domain if user else key).removeprefix("."))
-        if claim is None:
+        claim = claim_on_key(routing, domain if user else key)
+        if claim is None or domain in own.names:
             continue
         owner, space = f'connector "{claim.connector.name}"', str(claim.address_space.address)
-        ours = not user and key in _keys(claim)
-        if ours:
+        if not user and key in _keys(claim):
             yield (
                 f"the host's transport_maps send {key} to {value}, but {owner} ({space}) wins:"
                 " disable the connector, or take the domain out of it, if the entry is to count"
             )
-        elif not key.startswith("."):
+        else:
             yield (
                 f"the host's transport_maps send {key} to {value}, which is more precise than"
                 f" {space} of {owner} and wins: take the entry out if the connector is to have it"
@@ -127,15 +142,17 @@ def _keys(claim: Candidate) -> tuple[str, ...]:
 
 
 def _default_route(connector: SendConnector, facts: PostfixFacts) -> Iterator[str]:
-    overriding = ["sender_dependent_default_transport_maps"]
-    if not next_hop(connector):
-        overriding.append("sender_dependent_relayhost_maps")
-    for name in overriding:
-        if facts.parameter(name):
-            yield (
-                f'{name} of main.cf wins over connector "{connector.name}" (*) for the senders'
-                " that it names; take them out if the connector is to have their mail"
-            )
+    if facts.parameter("sender_dependent_default_transport_maps"):
+        yield (
+            "sender_dependent_default_transport_maps of main.cf wins over connector"
+            f' "{connector.name}" (*) for the senders that it names; take them out if the connector'
+            " is to have their mail"
+        )
+    if facts.parameter("sender_dependent_relayhost_maps") and next_hop(connector):
+        yield (
+            f'connector "{connector.name}" (*) wins over sender_dependent_relayhost_maps of'
+            " main.cf: its smart hosts get the mail of all senders"
+        )
 
 
 def _tls_policies(native: Sequence[SendConnector], policies: Mapping[str, str]) -> Iterator[str]:
@@ -164,6 +181,17 @@ def _unasking(facts: PostfixFacts) -> Iterator[str]:
         )
 
 
+def _followers(facts: PostfixFacts, set_by_us: Iterable[str]) -> Iterator[str]:
+    """Services of the host's own, which we leave as they are."""
+    reference = re.compile(rf"[$][({{]?\s*({'|'.join(set_by_us)})\b")
+    for setting, value in facts.service_settings.items():
+        if (found := reference.search(value)) is not None:
+            yield (
+                f"master.cf sets {setting} = {value}, which follows {found[1]}: it gets the value"
+                " that connectors need; write there what you mean"
+            )
+
+
 def _sizes(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
     """message_size_limit is for the whole host; 0 is none, and an expression is left alone."""
     text = facts.parameter("message_size_limit")
@@ -173,27 +201,23 @@ def _sizes(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str
     if larger:
         yield (
             f"main.cf has message_size_limit = {limit}: Postfix refuses larger messages before a"
-            f" connector is asked, whatever MaxMessageSize of {_named(larger)} says"
+            f" connector is asked, whatever MaxMessageSize of {named(larger)} says"
         )
 
 
 def _trust(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
-    if facts.parameter("smtp_tls_CAfile") or facts.parameter("smtp_tls_CApath"):
-        return
     verifying = [c.name for c in native if tls_demand(c).level == "secure"]
-    if verifying:
+    if not verifying:
+        return
+    for name in facts.missing_files:
         yield (
-            f"certificates are verified for {_named(verifying)}, but main.cf has neither"
-            " smtp_tls_CAfile nor smtp_tls_CApath: this mail will wait"
+            f"{name} of main.cf names {facts.parameter(name)}, which is not there: certificates"
+            f" can't be verified for {named(verifying)}, and this mail will wait"
         )
-
-
-def _source_addresses(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
-    bound = [c.name for c in native if c.source_ip_address is not None]
-    if bound and facts.version < (3, 7):
+    if not facts.parameter("smtp_tls_CAfile") and not facts.parameter("smtp_tls_CApath"):
         yield (
-            "Postfix before 3.7 sends from another address when SourceIPAddress is not there:"
-            f" {_named(bound)}"
+            f"certificates are verified for {named(verifying)}, but main.cf has neither"
+            " smtp_tls_CAfile nor smtp_tls_CApath: this mail will wait"
         )
 
 
@@ -201,7 +225,7 @@ def _routing_headers(native: Sequence[SendConnector], local: LocalRouting) -> It
     without = [c.name for c in native if not header_firewall(c, local.settings).routing]
     if without:
         yield (
-            f"Received headers do not leave by {_named(without)}, as its usage type has it: a loop"
+            f"Received headers do not leave by {named(without)}, as its usage type has it: a loop"
             " by way of that next hop is not noticed here"
         )
 
@@ -213,9 +237,3 @@ def _many_services(services: Sequence[Service]) -> Iterator[str]:
             " them (12 s for 1,000); connectors share one where they differ only in smart host,"
             " credential and TLS names"
         )
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(quoted(name) for name in names[:_MOST_NAMED])
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"connector{'s' if len(names) > 1 else ''} {shown}{more}"

@@ -4,33 +4,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-READ_PARAMETERS = (
+RESTRICTIONS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
+"""Where smtpd(8) is told to ask the policy service."""
+
+COPIED_PARAMETERS = (
     "transport_maps",
-    "default_transport",
     "relayhost",
-    "smtpd_recipient_restrictions",
-    "smtpd_end_of_data_restrictions",
-    "smtp_tls_security_level",
-    "smtp_use_tls",
-    "smtp_enforce_tls",
-    "smtp_tls_per_site",
-    "smtp_tls_CAfile",
-    "smtp_tls_CApath",
-    "sender_dependent_default_transport_maps",
-    "sender_dependent_relayhost_maps",
-    "relay_transport",
-    "content_filter",
-    "message_size_limit",
+    *RESTRICTIONS,
     "smtp_tls_policy_maps",
     "smtp_header_checks",
+    "smtp_delivery_status_filter",
 )
-"""Parameters of which the compiler wants the host's own value, as main.cf has it."""
+"""Parameters whose host's own value is taken along, as main.cf has it."""
+
+COMPARED_PARAMETERS = (
+    "content_filter",
+    "default_transport",
+    "message_size_limit",
+    "parent_domain_matches_subdomains",
+    "relay_transport",
+    "sender_dependent_default_transport_maps",
+    "sender_dependent_relayhost_maps",
+    "smtp_enforce_tls",
+    "smtp_sasl_password_result_delimiter",
+    "smtp_tls_CAfile",
+    "smtp_tls_CApath",
+    "smtp_tls_connection_reuse",
+    "smtp_tls_per_site",
+    "smtp_tls_security_level",
+    "smtp_use_tls",
+    "tls_required_enable",
+    "use_srv_lookup",
+)
+"""Parameters of which it matters what they come to: `$name` is expanded in them."""
 
 OWN_DIRECTORY = "postconnector"
 """Our folder in Postfix' configuration directory."""
-
-RESTRICTIONS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
-"""Where smtpd(8) is told to ask the policy service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,9 @@ class PostfixFacts:
 
     `version`: major and minor. `map_type`: for the tables we build. `hostname`: its myhostname.
     `smtp_chroot`: the chroot column of its smtp(8) service. `parameters`: the values of
-    READ_PARAMETERS, unexpanded. `unasking_services`: smtpd(8) services that do not ask the
-    policy service, because master.cf sets one of RESTRICTIONS for them.
+    COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version does not know is empty.
+    `missing_files`: parameters that name a file or folder that is not there. `service_settings`:
+    the settings (-o) in master.cf, by names such as smtp/inet/relayhost.
     """
 
     config_directory: Path
@@ -51,7 +61,14 @@ class PostfixFacts:
     syslog_name: str = "postfix"
     smtp_chroot: str = "-"
     parameters: Mapping[str, str] = field(default_factory=dict)
-    unasking_services: tuple[str, ...] = ()
+    missing_files: tuple[str, ...] = ()
+    service_settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unasking_services(self) -> list[str]:
+        """smtpd(8) services that have RESTRICTIONS of their own, and ask no policy service."""
+        found = (name.rpartition("/") for name in self.service_settings)
+        return sorted({service for service, _, parameter in found if parameter in RESTRICTIONS})
 
     @property
     def own_directory(self) -> Path:
@@ -61,15 +78,19 @@ class PostfixFacts:
     @property
     def live_directory(self) -> Path:
         """The published generation (a symbolic link in our folder)."""
-        return self.own_directory / "live"
+        return Path(self._live)
+
+    @property
+    def _live(self) -> str:
+        return f"{self.config_directory}/{OWN_DIRECTORY}/live"
 
     def table(self, name: str) -> str:
         """A table of the published generation, as Postfix names it."""
-        return f"{self.map_type}:{self.live_directory}/{name}"
+        return f"{self.map_type}:{self._live}/{name}"
 
     def pattern_table(self, name: str) -> str:
         """A table of patterns of the published generation, as Postfix names it."""
-        return f"regexp:{self.live_directory}/{name}"
+        return f"regexp:{self._live}/{name}"
 
     def parameter(self, name: str) -> str:
         """The host's own value of a parameter; empty if it has none."""

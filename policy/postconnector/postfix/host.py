@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.postfix.configuration_files import without_ours
-from postconnector.postfix.facts import READ_PARAMETERS, RESTRICTIONS, PostfixFacts
+from postconnector.postfix.facts import (
+    COMPARED_PARAMETERS,
+    COPIED_PARAMETERS,
+    PostfixFacts,
+)
 
 _EXPANDED = ("mail_version", "queue_directory", "myhostname", "syslog_name")
+_TRUST = ("smtp_tls_CAfile", "smtp_tls_CApath")
 _MAP_TYPES = ("lmdb", "cdb", "hash")
 _COMMAND_TIMEOUT = 120.0
 _SETTLED = 5.0
@@ -67,7 +72,7 @@ class PostfixHost:
             return self._facts_of(directory)
 
     def _facts_of(self, directory: Path) -> PostfixFacts:
-        expanded = _parameters(directory, ["-x", *_EXPANDED])
+        expanded = _parameters(directory, ["-x", *_EXPANDED, *COMPARED_PARAMETERS])
         version = re.match(r"(\d+)\.(\d+)", expanded["mail_version"])
         if version is None:
             raise PostfixError(f"unknown Postfix version {expanded['mail_version']!r}")
@@ -87,8 +92,14 @@ class PostfixHost:
             hostname=expanded["myhostname"],
             syslog_name=expanded["syslog_name"],
             smtp_chroot=chroot.rpartition("=")[2].strip() or "-",
-            parameters=_parameters(directory, READ_PARAMETERS),
-            unasking_services=_unasking_services(directory),
+            parameters={
+                **_parameters(directory, COPIED_PARAMETERS),
+                **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},
+            },
+            missing_files=tuple(
+                name for name in _TRUST if (path := expanded[name]) and not Path(path).exists()
+            ),
+            service_settings=_service_settings(directory),
         )
 
     def expanded(self, *names: str) -> dict[str, str]:
@@ -113,10 +124,16 @@ class PostfixHost:
         answers = (line.partition("\t") for line in result.stdout.splitlines())
         return {key: value for key, _, value in answers}
 
-    def keys(self, table: str) -> list[str]:
-        """All keys of an indexed table."""
+    def complaints_of(self, table: str, key: str) -> list[str]:
+        """What Postfix complains about when it is asked a table, whatever the answer."""
+        command = ["postmap", "-c", str(self.config_directory), "-q", key, table]
+        return _run(command).stderr.splitlines()
+
+    def entries(self, table: str) -> dict[str, str]:
+        """All entries of a table that can be listed."""
         output = run_postfix_command("postmap", "-c", str(self.config_directory), "-s", table)
-        return [line.partition("\t")[0] for line in output.splitlines()]
+        pairs = (line.partition("\t") for line in output.splitlines())
+        return {key: value for key, _, value in pairs}
 
     def service_names(self) -> set[str]:
         """The names of all services in master.cf."""
@@ -188,11 +205,11 @@ def _parameters(directory: Path, arguments: Sequence[str]) -> dict[str, str]:
     return {name: value.strip() for name, separator, value in pairs if separator}
 
 
-def _unasking_services(directory: Path) -> tuple[str, ...]:
-    """Services with an -o of their own for a restriction list, such as smtp/inet."""
-    options = run_postfix_command("postconf", "-c", str(directory), "-P").splitlines()
-    found = (line.partition(" = ")[0].rpartition("/") for line in options)
-    return tuple(sorted({service for service, _, name in found if name in RESTRICTIONS}))
+def _service_settings(directory: Path) -> dict[str, str]:
+    """What master.cf sets by -o, by names such as smtp/inet/relayhost."""
+    output = run_postfix_command("postconf", "-c", str(directory), "-P")
+    pairs = (line.partition(" = ") for line in output.splitlines())
+    return {name: value for name, _, value in pairs}
 
 
 def _run(command: Sequence[str], standard_input: str = "") -> subprocess.CompletedProcess[str]:

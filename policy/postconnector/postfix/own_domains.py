@@ -6,21 +6,19 @@ authoritative domains does not. Its relay domains are kept from a `*` connector 
 for relay domains parents.
 """
 
-import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.lookup_tables import asked_directly, elements, is_listable, is_table
 
 _DELIVERED = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
 _RELAYED = ("relay_domains",)
 _PARENTS = "parent_domain_matches_subdomains"
 _FRESH = 60.0
 _MOST_REMEMBERED = 10_000
-_TABLE = re.compile(r"[a-z][a-z0-9_]*:.+", re.IGNORECASE)
-_LISTABLE = ("hash:", "btree:", "lmdb:", "cdb:", "dbm:", "sdbm:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +68,23 @@ class OwnDomains:
         candidates = listed | set(asked) if unlisted else listed
         return OwnNames(frozenset(d for d in candidates if self.holds(d)), tuple(unlisted))
 
-    def _listed(self, elements: Iterable[str], unlisted: list[str]) -> Iterator[str]:
-        for element in elements:
-            pattern = _asked_directly(element)
+    def _listed(self, listed: Iterable[str], unlisted: list[str]) -> Iterator[str]:
+        for element in listed:
+            pattern = _pattern(element)
             if pattern.startswith("/"):
-                yield from self._listed(_elements(_read_file(Path(pattern))), unlisted)
-            elif not _TABLE.fullmatch(pattern):
+                yield from self._listed(elements(_read_file(Path(pattern))), unlisted)
+            elif not is_table(pattern):
                 yield pattern.lower()
-            elif pattern.startswith(_LISTABLE):
-                yield from (key.lower() for key in self._host.keys(pattern))
+            elif is_listable(pattern):
+                yield from (key.lower() for key in self._host.entries(pattern))
             else:
                 unlisted.append(pattern)
 
     def _read(self) -> None:
         lists = _DELIVERED + _RELAYED
         values = self._host.expanded(*lists, _PARENTS)
-        self._lists = {name: _elements(values.get(name, "")) for name in lists}
-        self._parents = frozenset(_elements(values.get(_PARENTS, "")))
+        self._lists = {name: elements(values.get(name, "")) for name in lists}
+        self._parents = frozenset(elements(values.get(_PARENTS, "")))
         self._remembered = {}
         self._read_at = time.monotonic()
 
@@ -100,30 +98,24 @@ class OwnDomains:
                 parent = parent.partition(".")[2]
         return self._list_matches(self._lists[name], keys)
 
-    def _list_matches(self, elements: list[str], keys: list[str]) -> bool:
-        for element in elements:
+    def _list_matches(self, listed: list[str], keys: list[str]) -> bool:
+        for element in listed:
             wanted = not element.startswith("!")
-            pattern = _asked_directly(element)
-            if self._element_matches(pattern, keys):
+            if self._element_matches(_pattern(element), keys):
                 return wanted
         return False
 
     def _element_matches(self, pattern: str, keys: list[str]) -> bool:
         if pattern.startswith("/"):
-            return self._list_matches(_elements(_read_file(Path(pattern))), keys)
-        if _TABLE.fullmatch(pattern):
+            return self._list_matches(elements(_read_file(Path(pattern))), keys)
+        if is_table(pattern):
             return any(self._host.lookup(pattern, key) is not None for key in keys)
         return pattern.lower() in keys
 
 
-def _asked_directly(element: str) -> str:
-    """The table behind proxymap(8): only Postfix' own processes may ask that one."""
-    return element.lstrip("!").removeprefix("proxy:")
-
-
-def _elements(value: str) -> list[str]:
-    """Split a list of main.cf at commas and blanks, but not inside braces."""
-    return re.findall(r"(?:[^\s,{]|\{[^}]*\})+", value)
+def _pattern(element: str) -> str:
+    """An element without its exclamation marks."""
+    return asked_directly(element.lstrip("!"))
 
 
 def _read_file(path: Path) -> str:

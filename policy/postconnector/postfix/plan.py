@@ -8,6 +8,7 @@ from pathlib import Path
 from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
+from postconnector.postfix.table_names import is_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def file_changes(live: Live, wanted: Rendered) -> Iterator[FileChange]:
     yield from configuration_changes(live.configuration, wanted.configuration)
     for name in differing_files(live, wanted):
         before, after = live.files.get(name, b""), wanted.files.get(name, GenerationFile(b""))
-        if after.secret or name.startswith(("passwords/", "certificates/")):
+        if after.secret or is_secret(name):
             yield FileChange(name, (), secret=True)
         elif name == PUBLISHED_CONNECTORS:
             yield FileChange(name, ())

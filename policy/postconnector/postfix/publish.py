@@ -7,7 +7,6 @@ new configuration, whole; a mark says that it is unfinished, and doing it again 
 """
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,35 +23,34 @@ from postconnector.postfix.generation_folder import (
 )
 from postconnector.postfix.generations import LIVE, About
 from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
+from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.plan import only_tables_differ, read_live
+from postconnector.postfix.progress import Progress
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
 from postconnector.postfix.staged_check import check_staged
 from postconnector.postfix.stand_ins import STAND_IN_FOLDER, stand_ins
 from postconnector.postfix.swap import Swap
-from postconnector.postfix.table_names import TRANSPORT_TABLE
 from postconnector.postfix.table_users import release_tables
 from postconnector.postfix.transition import Configuration, transition
 from postconnector.postfix.unfinished import clear_unfinished, mark_unfinished, read_unfinished
-from postconnector.selection.routing_table import RoutingTable
-
-Say = Callable[[str], None]
+from postconnector.postfix.verification import verify
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published, and where; `table` selects as the host will."""
+    """What is to be published, and where; `local` is what it was compiled from."""
 
     host: PostfixHost
     facts: PostfixFacts
     compiled: Compiled
     rendered: Rendered
     current: ConfigurationFiles
-    table: RoutingTable
+    local: LocalRouting
 
 
-def publish(publication: Publication, about: About, say: Say) -> int:
-    """Publish; return the number of the new generation, which `about` is kept with.
+def publish(publication: Publication, about: About, progress: Progress) -> int:
+    """Publish, in four steps; return the number of the new generation; `about` is kept with it.
 
     Raises CheckFailedError, TryAgainError, PostfixError or OSError. The host is then as before,
     unless the mark of the unfinished is there.
@@ -63,21 +61,22 @@ def publish(publication: Publication, about: About, say: Say) -> int:
         if publication.host.read_files() != publication.current:
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
         if publication.rendered.configuration != publication.current:
+            progress.begins("Postfix checks main.cf and master.cf")
             check_staged(publication.rendered.configuration, publication.current)
-            say("Postfix has checked main.cf and master.cf")
+            progress.says("Postfix has checked main.cf and master.cf")
         number = next_number(facts)
-        _Publishing(publication, number, say).run(about)
+        _Publishing(publication, number, progress).run(about)
         forget_old_generations(facts)
         return number
 
 
 class _Publishing:
-    def __init__(self, publication: Publication, number: int, say: Say) -> None:
+    def __init__(self, publication: Publication, number: int, progress: Progress) -> None:
         self._publication = publication
         self._facts = publication.facts
         self._host = publication.host
         self._number = number
-        self._say = say
+        self._progress = progress
         self._generation = generation_folder(self._facts, number)
         self._beside = self._facts.own_directory / STAND_IN_FOLDER
         self._stand_in: Rendered | None = None
@@ -91,11 +90,15 @@ class _Publishing:
         live = read_live(self._publication.current, self._facts.live_directory)
         tables_only = earlier is None and only_tables_differ(live, self._publication.rendered)
         try:
+            self._progress.begins("building the tables")
             self._build(about)
+            self._progress.begins("bringing them into force")
             swap.stage(self._generation.relative_to(own))
             mark_unfinished(own, self._number, about)
             swap.bring_into_force()
-            self._verify()
+            self._progress.begins("asking the live tables")
+            published = self._publication
+            verify(self._host, self._facts, published.compiled, published.rendered, live.files)
         except BaseException:
             swap.undo()
             self._forget_built()
@@ -103,7 +106,7 @@ class _Publishing:
             if earlier is not None:
                 mark_unfinished(own, earlier.generation, earlier.about)
             raise
-        self._say("every address space is answered by its connector")
+        self._progress.says("every address space is answered by its connector")
         try:
             if not swap.reloads and self._host.is_running():
                 self._have_tables_taken(before, tables_only)
@@ -139,7 +142,7 @@ class _Publishing:
         build_folder(self._facts, self._generation, rendered.files, about)
         if self._stand_in is not None:
             build_folder(self._facts, self._beside, self._stand_in.files, about)
-        self._say(f"built generation {self._number} and its tables")
+        self._progress.says(f"built generation {self._number} and its tables")
 
     def _forget_built(self) -> None:
         shutil.rmtree(self._generation, ignore_errors=True)
@@ -163,20 +166,7 @@ class _Publishing:
             for table in built_tables(before):
                 table.unlink(missing_ok=True)
             if release_tables(before, self._facts.queue_directory):
-                self._say("Postfix has taken the new tables, without a reload")
+                self._progress.says("Postfix has taken the new tables, without a reload")
                 return
         self._host.reload()
-        self._say("Postfix has reloaded")
-
-    def _verify(self) -> None:
-        """Ask the live table as Postfix will, and compare with what was compiled."""
-        table = next(t for t in self._publication.compiled.tables if t.name == TRANSPORT_TABLE)
-        entries = dict(table.entries)
-        found = self._host.lookup_all(self._facts.table(TRANSPORT_TABLE), entries)
-        for key, value in entries.items():
-            if (answer := found.get(key)) != value:
-                raise PostfixError(f"the live table has {answer!r} for {key}, not {value!r}")
-        services = self._host.service_names()
-        for service in self._publication.compiled.services:
-            if service.name not in services:
-                raise PostfixError(f"Postfix does not have the service {service.name}")
+        self._progress.says("Postfix has reloaded")

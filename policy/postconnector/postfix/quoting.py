@@ -5,11 +5,14 @@ Formats: postconf(5), master(5), postmap(1); tried with Postfix 3.7.
 """
 
 import re
+from collections.abc import Sequence
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _BLANKS = re.compile(r"[ \t]")
 _NOT_KEPT = re.compile(r"^ | $|  |\t|[{}]")
 _NO_KEY = re.compile(r'^#|["\\ \t]|:$')
+_ODD_IN_KEYS = ("\n#", '"', "\\", " ", "\t", ":\n", "\n\n")
+"""The same of keys in lines, none of them empty."""
 
 
 class UnquotableError(ValueError):
@@ -36,10 +39,26 @@ def master_cf_option(name: str, value: str, then: str | None = None) -> str:
     return f"-o {{ {name} = {text} }}" if _BLANKS.search(text) else f"-o {name}={text}"
 
 
+def table_source(entries: Sequence[tuple[str, str]]) -> str:
+    """The source of a table that postmap(1) builds.
+
+    All keys are looked at in one go; only where one of them is odd, each by itself. Values are
+    few.
+    """
+    keys = "\n".join([key for key, _ in entries])
+    odd = any(mark in f"\n{keys}\n" for mark in _ODD_IN_KEYS) or not entries
+    if odd or keys.count("\n") != len(entries) - 1 or not keys.replace("\n", "").isprintable():
+        return "".join([table_entry(key, value) for key, value in entries])
+    for value in {value for _, value in entries}:
+        table_entry("key", value)
+    return "".join([f"{key}\t{value}\n" for key, value in entries])
+
+
 def table_entry(key: str, value: str) -> str:
     """A line of a table that postmap(1) builds; no key of ours has blanks or quotes."""
-    _one_line(key)
-    _one_line(value)
+    if not key.isprintable() or not value.isprintable():
+        _one_line(key)
+        _one_line(value)
     if not key or _NO_KEY.search(key):
         raise UnquotableError("this can't be the key of a table entry")
     if not value or value != value.strip():

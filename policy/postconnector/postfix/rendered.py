@@ -16,7 +16,7 @@ from postconnector.postfix.configuration_files import (
 )
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles
-from postconnector.postfix.quoting import table_entry
+from postconnector.postfix.quoting import table_source
 
 PUBLISHED_CONNECTORS = "connectors.toml"
 
@@ -44,12 +44,12 @@ def render(
     """Write out what was compiled; `current` may hold an earlier publication."""
     files = {PUBLISHED_CONNECTORS: GenerationFile(connectors_file)}
     for table in compiled.tables:
-        source = "".join(table_entry(key, value) for key, value in table.entries)
-        files[table.name] = GenerationFile(source.encode(), table.secret, not table.patterns)
+        source = table_source(table.entries).encode()
+        files[table.name] = GenerationFile(source, table.secret, not table.patterns)
     for name, pem in compiled.certificates.items():
         files[name] = GenerationFile(pem, secret=True)
     configuration = ConfigurationFiles(
-        main_cf_with(without_ours(current.main_cf), compiled.parameters),
+        main_cf_with(without_ours(current.main_cf), compiled.parameters, facts.parameters),
         master_cf_with(
             without_ours(current.master_cf), service_entries(compiled.services, facts.smtp_chroot)
         ),

@@ -4,6 +4,7 @@ One function a group of properties; docs/properties.md has a row for each proper
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,10 +16,10 @@ from postconnector.model.send_connector import (
     SendConnector,
 )
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.failures import failure_policy
 from postconnector.postfix.header_firewall import header_firewall
 from postconnector.postfix.native import TlsDemand, logs_in, mutual_tls_domains, tls_demand
 from postconnector.postfix.table_names import (
-    DNS_FAILURES_TABLE,
     DOMAIN_SECURE_TABLE,
     certificate_file,
     password_table,
@@ -38,13 +39,21 @@ class Setting(NamedTuple):
     then: str | None = None
 
 
-HOST_TABLES = ("smtp_tls_policy_maps", "smtp_header_checks")
+_OTHER_PARAMETER = re.compile(r"[$][A-Za-z0-9_]+")
+
+HOST_TABLES = ("smtp_tls_policy_maps", "smtp_header_checks", "smtp_delivery_status_filter")
 """What a service sets although the host's own tables there still count, after ours."""
 
 
 def host_tables(name: str, facts: PostfixFacts) -> str | None:
-    """The parameter of main.cf that keeps the host's own value of one of HOST_TABLES."""
-    return f"postconnector_{name}" if facts.parameter(name) else None
+    """The parameter of main.cf that has the host's own value of one of HOST_TABLES.
+
+    Where that only names another parameter ($default_delivery_status_filter), it is that one.
+    """
+    value = facts.parameter(name)
+    if _OTHER_PARAMETER.fullmatch(value):
+        return value.removeprefix("$")
+    return f"postconnector_{name}" if value else None
 
 
 def own_settings(
@@ -54,7 +63,7 @@ def own_settings(
     yield from _greeting(connector)
     yield from _source_address(connector, facts)
     yield from _connections(connector)
-    yield from _failures(connector, facts)
+    yield from _failures(connector, facts, settings)
     yield from _headers(connector, facts, settings)
 
 
@@ -75,11 +84,6 @@ def service_settings(
         *_own_certificate(service, first, facts),
         *_login(service, first, facts),
     )
-
-
-def downgrades_dns_failures(connector: SendConnector) -> bool:
-    """Whether a domain that DNS does not know is only a temporary failure."""
-    return ErrorPolicy.DOWNGRADE_DNS_FAILURES in connector.error_policies.policies
 
 
 def host_tls_level(facts: PostfixFacts) -> str:
@@ -128,10 +132,15 @@ def _connections(connector: SendConnector) -> Iterator[Setting]:
         yield Setting("smtp_connection_cache_time_limit", f"{seconds}s", reason)
 
 
-def _failures(connector: SendConnector, facts: PostfixFacts) -> Iterator[Setting]:
-    if downgrades_dns_failures(connector):
-        table = facts.pattern_table(DNS_FAILURES_TABLE)
-        yield Setting("smtp_delivery_status_filter", table, "ErrorPolicies")
+def _failures(
+    connector: SendConnector, facts: PostfixFacts, settings: OrganizationSettings
+) -> Iterator[Setting]:
+    table, reason = failure_policy(connector, settings).table, "ErrorPolicies"
+    if table is not None:
+        name = "smtp_delivery_status_filter"
+        yield Setting(name, facts.pattern_table(table), reason, host_tables(name, facts))
+    if ErrorPolicy.DOWNGRADE_AUTH_FAILURES in connector.error_policies.policies:
+        yield Setting("smtp_sasl_auth_soft_bounce", "yes", reason)
 
 
 def _headers(
@@ -160,6 +169,9 @@ def _tls_tables(
 def _tls(demands: set[TlsDemand], facts: PostfixFacts, tables: Iterator[str]) -> Iterator[Setting]:
     policies, reason = ", ".join(tables), "RequireTLS, TlsAuthLevel, TlsDomain"
     demand = next(iter(demands)) if len(demands) == 1 else _BY_TABLE
+    if facts.parameter("smtp_tls_connection_reuse") == "yes" and demand.level != "none":
+        # tlsproxy(8), which keeps the connections then, knows nothing of what is set here.
+        yield Setting("smtp_tls_connection_reuse", "no", reason)
     if demand.level is None:
         if host_tls_level(facts) in ("", "none"):
             yield Setting("smtp_tls_security_level", "may", "IgnoreSTARTTLS")
@@ -200,6 +212,8 @@ def _login(service: str, connector: SendConnector, facts: PostfixFacts) -> Itera
     yield Setting("smtp_sasl_auth_enable", "yes", reason)
     table = facts.table(password_table(service))
     yield Setting("smtp_sasl_password_maps", table, "AuthenticationCredential")
+    if facts.parameter("smtp_sasl_password_result_delimiter") not in ("", ":"):
+        yield Setting("smtp_sasl_password_result_delimiter", ":", reason)
     yield Setting("smtp_sasl_security_options", "noanonymous", reason)
     yield Setting("smtp_sasl_tls_security_options", "noanonymous", reason)
     yield Setting("smtp_sender_dependent_authentication", "no", reason)

@@ -1,8 +1,17 @@
 """What Postfix says of a main.cf and master.cf before they are its own."""
 
+import re
 from pathlib import Path
 
 from postconnector.postfix.host import ConfigurationFiles, scratch_configuration, warnings_of
+
+_HARMLESS = re.compile(
+    r"warning: /main\.cf"
+    r"(: unused parameter: (?!postconnector_)|, line \d+: overriding earlier entry: )"
+)
+"""What comes and goes with our block, and changes nothing: we comment out the earlier entries of
+what we set, and leave out a value that was the only one to name a parameter of the host's.
+"""
 
 
 class CheckFailedError(Exception):
@@ -24,14 +33,16 @@ def check_staged(wanted: ConfigurationFiles, current: ConfigurationFiles) -> Non
 
 
 def _complaints(folder: Path) -> list[str]:
+    """What Postfix says, each thing once, though every command of it says it again."""
     directory = str(folder)
     commands = (
         ("postconf", "-c", directory, "-n"),
         ("postconf", "-c", directory, "-P"),
         ("postfix", "-c", directory, "check"),
     )
-    return [
+    complaints = (
         line.replace(directory, "").partition(": ")[2]
         for command in commands
         for line in warnings_of(*command)
-    ]
+    )
+    return [line for line in dict.fromkeys(complaints) if not _HARMLESS.match(line)]

@@ -10,8 +10,28 @@ ROUTE_TABLES = (TRANSPORT_TABLE, FOREIGN_TABLE)
 DOMAIN_SECURE_TABLE = "domain-secure"
 """TLS policies of the domains in TLSSendDomainSecureList."""
 
-DNS_FAILURES_TABLE = "dns-failures"
-"""What DowngradeDnsFailures makes of failures: a table of patterns."""
+
+_FOLDERS_OF_SECRETS = ("passwords", "certificates")
+_REASONS = {
+    TRANSPORT_TABLE: "AddressSpaces",
+    FOREIGN_TABLE: "AddressSpaces",
+    DOMAIN_SECURE_TABLE: "DomainSecureEnabled",
+    "failures": "ErrorPolicies",
+    "headers": "Usage, CloudServicesMailEnabled",
+    "tls-policies": "RequireTLS, TlsAuthLevel, TlsDomain",
+    "passwords": "AuthenticationCredential",
+    "certificates": "TlsCertificateName",
+}
+
+
+def reason_of(file: str) -> str:
+    """The properties that a file of a generation carries out; empty for others."""
+    return _REASONS.get(file.partition("/")[0], "")
+
+
+def is_secret(file: str) -> bool:
+    """Whether a file of a generation is for root alone, and never shown."""
+    return file.startswith(tuple(f"{folder}/" for folder in _FOLDERS_OF_SECRETS))
 
 
 def certificate_file(service: str) -> str:

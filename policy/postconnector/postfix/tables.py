@@ -11,14 +11,14 @@ from postconnector.model.address_space import Specificity
 from postconnector.model.imcea import encapsulated
 from postconnector.model.topology import DomainType
 from postconnector.postfix.compiled import Service, Table
+from postconnector.postfix.failures import failure_policy
 from postconnector.postfix.header_firewall import header_firewall
+from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in, mutual_tls_domains, next_hops, tls_demand
 from postconnector.postfix.own_domains import OwnNames
-from postconnector.postfix.settings import downgrades_dns_failures
 from postconnector.postfix.sharing import policy_keys
 from postconnector.postfix.table_names import (
-    DNS_FAILURES_TABLE,
     DOMAIN_SECURE_TABLE,
     FOREIGN_TABLE,
     TRANSPORT_TABLE,
@@ -29,19 +29,22 @@ from postconnector.selection.outcome import Candidate, Selected
 from postconnector.selection.routing_table import RoutingTable
 
 MUTUAL_TLS = "secure match=nexthop"
-TEMPORARY_DNS_FAILURES = (("/^5([.][0-9.]+.Host.or.domain.name.not.found.*)$/", "4$1"),)
-AS_WITHOUT_TABLE = ":"
-"""The right-hand side that sends mail where it would go without a table (transport(5))."""
+_ANY_SUBDOMAIN = "any"
 
 
 def compile_tables(
-    local: LocalRouting, own: OwnNames, passwords: Mapping[str, str], services: Sequence[Service]
+    local: LocalRouting,
+    own: OwnNames,
+    passwords: Mapping[str, str],
+    services: Sequence[Service],
+    entries: HostEntries,
 ) -> Iterator[Table]:
     """All tables; `own` are Postfix' domains, `passwords` by connector name."""
-    yield Table(TRANSPORT_TABLE, tuple(sorted(_transport(local, own).items())))
+    routes = _transport(local, own, entries)
+    yield Table(TRANSPORT_TABLE, tuple([(key, routes[key]) for key in sorted(routes)]))
     yield from _foreign_table(local)
     yield from _domain_secure_table(services, local)
-    yield from _dns_failures_table(services)
+    yield from _failure_tables(services, local)
     yield from _header_tables(services, local)
     for service in services:
         yield from _tls_policies(service)
@@ -62,6 +65,18 @@ def authoritative_domains(local: LocalRouting) -> tuple[str, ...]:
     return tuple(keys)
 
 
+def claimed_keys(local: LocalRouting) -> list[str]:
+    """The keys by which address spaces claim domains."""
+    found: dict[str, None] = {}
+    for (specificity, domain), _ in local.table.addresses():
+        match specificity:
+            case Specificity.EXACT:
+                found[domain] = None
+            case Specificity.WILDCARD:
+                found |= {domain: None, f".{domain}": None}
+    return list(found)
+
+
 def claimed_by(routing: RoutingTable, domain: str) -> Candidate | None:
     """The connector that an entry of the transport table would give a domain."""
     outcome = routing.select_domain(domain)
@@ -71,7 +86,12 @@ def claimed_by(routing: RoutingTable, domain: str) -> Candidate | None:
     return None if candidate.address_space.specificity is Specificity.ALL else candidate
 
 
-def _transport(local: LocalRouting, own: OwnNames) -> dict[str, str]:
+def claim_on_key(routing: RoutingTable, key: str) -> Candidate | None:
+    """The connector that a key of a transport table is about; .contoso.com is any subdomain."""
+    return claimed_by(routing, f"{_ANY_SUBDOMAIN}{key}" if key.startswith(".") else key)
+
+
+def _transport(local: LocalRouting, own: OwnNames, host: HostEntries) -> dict[str, str]:
     entries: dict[str, str] = {}
     for (specificity, domain), winner in local.table.addresses():
         if specificity is Specificity.EXACT:
@@ -79,10 +99,15 @@ def _transport(local: LocalRouting, own: OwnNames) -> dict[str, str]:
         elif specificity is Specificity.WILDCARD:
             entries[f".{domain}"] = target = local.target(winner)
             entries.setdefault(domain, target)
-    for domain in own.names:
-        if claimed_by(local.table, domain) is not None:
-            entries[domain] = AS_WITHOUT_TABLE
-    entries.update(dict.fromkeys(authoritative_domains(local), AS_WITHOUT_TABLE))
+    kept = [domain for domain in own.names if claimed_by(local.table, domain) is not None]
+    for key in (*kept, *authoritative_domains(local)):
+        if key in host.transport:
+            entries.pop(key, None)  # the host's own entry is found under the same key
+        else:
+            entries[key] = host.transport_for(key.removeprefix(".")) or AS_WITHOUT_TABLE
+    if local.table.default is not None:
+        # A next hop alone goes by the default transport, which is now a connector's.
+        entries = {**host.bare_next_hops, **entries}
     return entries
 
 
@@ -114,9 +139,11 @@ def _domain_secure_table(services: Sequence[Service], local: LocalRouting) -> It
         yield Table(DOMAIN_SECURE_TABLE, tuple((d, MUTUAL_TLS) for d in sorted(domains)))
 
 
-def _dns_failures_table(services: Sequence[Service]) -> Iterator[Table]:
-    if any(downgrades_dns_failures(service.connectors[0]) for service in services):
-        yield Table(DNS_FAILURES_TABLE, TEMPORARY_DNS_FAILURES, patterns=True)
+def _failure_tables(services: Sequence[Service], local: LocalRouting) -> Iterator[Table]:
+    policies = {failure_policy(s.connectors[0], local.settings): None for s in services}
+    for policy in policies:
+        if policy.table is not None:
+            yield Table(policy.table, policy.patterns, patterns=True)
 
 
 def _header_tables(services: Sequence[Service], local: LocalRouting) -> Iterator[Table]:

@@ -1,7 +1,7 @@
 """What selection says of a recipient."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from postconnector.model.address_space import AddressSpace
 from postconnector.model.send_connector import SendConnector
@@ -12,8 +12,7 @@ TOO_BIG: Final = "5.3.4"
 NO_ROUTE: Final = "5.1.2"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A connector together with the address space by which it matches, and how far it is."""
 
     connector: SendConnector

@@ -67,7 +67,10 @@ class RoutingTable:
                     others.setdefault(space.type.casefold(), []).append(candidate)
                     continue
                 for address in self.addresses_named(space):
-                    smtp.setdefault(address, []).append(candidate)
+                    if address in smtp:
+                        smtp[address].append(candidate)
+                    else:
+                        smtp[address] = [candidate]
         self._smtp = smtp
         self._stairs: dict[Address, _Stairs] = {}
         self._winners: list[tuple[Address, Candidate]] | None = None
@@ -131,20 +134,18 @@ class RoutingTable:
                 largest = _larger(largest, stairs.candidates[-1])
         return NonDelivery(NO_ROUTE) if largest is None else NonDelivery(TOO_BIG, largest)
 
-    def addresses_named(self, space: AddressSpace) -> Iterator[Address]:
+    def addresses_named(self, space: AddressSpace) -> Sequence[Address]:
         """The addresses that an SMTP address space stands for: its own, or those of `--`.
 
         Inside, `--` is no domain: the connectors that an Edge server brings mail in by are not
         for the way out.
         """
         if space.specificity is not Specificity.ACCEPTED_DOMAINS:
-            yield space.specificity, space.domain
-            return
+            return ((space.specificity, space.domain),)
         if self.standpoint.is_inside:
-            return
-        for domain in self.accepted_domains.of_the_edge():
-            named = AddressSpace(domain.domain_name)
-            yield named.specificity, named.domain
+            return ()
+        named = (AddressSpace(d.domain_name) for d in self.accepted_domains.of_the_edge())
+        return [(space.specificity, space.domain) for space in named]
 
     @property
     def smallest_limit(self) -> int | None:
@@ -162,6 +163,11 @@ class RoutingTable:
                 if (winner := _small_message_winner(candidates)) is not None
             ]
         return self._winners
+
+    @property
+    def default(self) -> Candidate | None:
+        """The small-message winner of all domains that nothing more precise names."""
+        return _small_message_winner(self._smtp.get((Specificity.ALL, ""), ()))
 
     def foreign_addresses(self) -> Iterator[tuple[str, str | None, Candidate]]:
         """Type, text (None: all) and small-message winner of what is not SMTP.
@@ -257,6 +263,9 @@ def _larger(known: Candidate | None, other: Candidate) -> Candidate:
 
 
 def _small_message_winner(candidates: Sequence[Candidate]) -> Candidate | None:
+    if len(candidates) == 1:
+        (only,) = candidates
+        return only if only.connector.max_message_size.admits(1) else None
     admitting = [c for c in candidates if c.connector.max_message_size.admits(1)]
     if len(admitting) > 1:
         return min(admitting, key=lambda candidate: candidate.preference)

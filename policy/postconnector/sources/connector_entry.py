@@ -48,7 +48,7 @@ class Around:
         """Properties that rules can't be asked about, as not all is known that they depend on."""
         of_servers = {"servers", "sites", "edge_subscriptions"} & self.unsure
         names = {"source_transport_servers"} if of_servers else set()
-        return frozenset(names | ({"exchange_version"} & self.unsure))
+        return frozenset(names | self.unsure)
 
 
 def read_connector(
@@ -106,6 +106,8 @@ def _with_default_size(connector: SendConnector, version: ExchangeVersion) -> Se
     if "max_message_size" in connector.model_fields_set:
         return connector
     size = default_max_message_size(version, connector.usage)
+    if size == connector.max_message_size:
+        return connector
     return SendConnector.model_construct(
         connector.model_fields_set, **{**dict(connector), "max_message_size": size}
     )

@@ -30,7 +30,12 @@ _PARTS: dict[str, tuple[str, type[BaseModel]]] = {
     "servers": ("server", Server),
     "edge_subscriptions": ("edge_subscription", EdgeSubscription),
 }
-_VALUES = ("exchange_version", "tls_send_domain_secure_list")
+_VALUES = (
+    "exchange_version",
+    "tls_send_domain_secure_list",
+    "downgraded_failures",
+    "upgraded_failures",
+)
 _FIELDS = {
     **{folded(name): name for name in (*_PARTS, *_VALUES)},
     **{folded(singular): plural for plural, (singular, _) in _PARTS.items()},

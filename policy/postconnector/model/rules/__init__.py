@@ -25,6 +25,7 @@ def rule_problems(
     means that of the organization, and source_transport_servers that its servers are not known.
     """
     settings = settings or OrganizationSettings()
+    rules = [rule for rule in _RULES if not rule.properties & broken] if broken else _RULES
     return [
         Problem(
             message=finding.message,
@@ -33,7 +34,6 @@ def rule_problems(
             property=finding.property,
             severity=finding.severity,
         )
-        for rule in _RULES
-        if not rule.properties & broken
+        for rule in rules
         for finding in rule.find(connector, settings)
     ]

@@ -39,13 +39,18 @@ def _not_carried_out(connector: SendConnector, settings: OrganizationSettings) -
             yield warning(field, f"{EXCHANGE_NAMES[field]} is not carried out: {reason}")
 
 
-@rule_for(RULES, "error_policies")
-def _error_policies(connector: SendConnector, _settings: OrganizationSettings) -> Iterator[Finding]:
-    for policy in connector.error_policies.policies:
-        if policy is not ErrorPolicy.DOWNGRADE_DNS_FAILURES:
+@rule_for(RULES, "error_policies", "downgraded_failures", "upgraded_failures")
+def _error_policies(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
+    lists = {
+        ErrorPolicy.DOWNGRADE_CUSTOM_FAILURES: ("downgraded_failures", '["5.7.1"]'),
+        ErrorPolicy.UPGRADE_CUSTOM_FAILURES: ("upgraded_failures", '["4.4.1"]'),
+    }
+    for policy, (field, example) in lists.items():
+        if policy in connector.error_policies.policies and not getattr(settings, field):
             yield warning(
                 "error_policies",
-                f"{policy} is not carried out: Exchange does not document which failures it is for",
+                f"{policy} is not carried out: Exchange does not document which failures it is"
+                f" for; say it under [organization], such as {field} = {example}",
             )
 
 

@@ -40,7 +40,8 @@ def _odd_address_spaces(
 ) -> Iterator[Finding]:
     seen: set[object] = set()
     for space in connector.address_spaces:
-        key = (space.type.casefold(), space.specificity, space.attributes or space.domain)
+        kind = space.type if space.is_smtp else space.type.casefold()
+        key = (kind, space.specificity, space.attributes or space.domain)
         if key in seen:
             yield warning(
                 "address_spaces", f"{space.address} is named more than once; its lowest cost counts"

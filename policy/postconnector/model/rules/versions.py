@@ -17,8 +17,8 @@ RULES: list[Rule] = []
 def _lacking(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     """V22."""
     version = settings.exchange_version
-    for field in EXCHANGE_NAMES:
-        if field not in connector.model_fields_set or is_in_version(field, version):
+    for field in sorted(connector.model_fields_set):
+        if is_in_version(field, version):
             continue
         name = EXCHANGE_NAMES[field]
         if field in INSTEAD:

@@ -16,6 +16,7 @@ _TOML_PARTS = {
     "servers": "server",
     "edge_subscriptions": "edge_subscription",
 }
+_LISTS = ("tls_send_domain_secure_list", "downgraded_failures", "upgraded_failures")
 
 
 def connector_as_toml(connector: SendConnector, settings: OrganizationSettings) -> dict[str, Any]:
@@ -44,8 +45,9 @@ def settings_as_toml(settings: OrganizationSettings) -> dict[str, Any]:
     table: dict[str, Any] = {}
     if "exchange_version" in settings.model_fields_set:
         table["exchange_version"] = settings.exchange_version.value
-    if settings.tls_send_domain_secure_list:
-        table["tls_send_domain_secure_list"] = list(settings.tls_send_domain_secure_list)
+    for field in _LISTS:
+        if values := getattr(settings, field):
+            table[field] = _plain(values)
     for field, name in _TOML_PARTS.items():
         entries = [
             {key: _plain(value) for key, value in entry if key in entry.model_fields_set}
@@ -70,9 +72,9 @@ def organization_as_json(organization: Organization) -> dict[str, Any]:
             {exchange_name(key): _plain(value) for key, value in entry}
             for entry in getattr(settings, field)
         ]
-    secure = settings.tls_send_domain_secure_list
-    if secure:
-        table[exchange_name("tls_send_domain_secure_list")] = list(secure)
+    for field in _LISTS:
+        if values := getattr(settings, field):
+            table[exchange_name(field)] = _plain(values)
     document: dict[str, Any] = {
         "Organization": table,
         "SendConnectors": [

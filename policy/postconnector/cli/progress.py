@@ -1,0 +1,53 @@
+"""How far a command is: a bar on a terminal, nothing in a pipe."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from postconnector.cli.output import print_line
+from postconnector.postfix.progress import Progress
+
+
+class _Silent:
+    def begins(self, step: str) -> None:
+        """In a pipe nobody waits."""
+
+    def says(self, line: str) -> None:
+        print_line(line)
+
+
+class _OnTerminal:
+    def __init__(self, bar: Bar, steps: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=steps)
+        self._begun = 0
+
+    def begins(self, step: str) -> None:
+        self._bar.update(self._task, description=step, completed=self._begun)
+        self._begun += 1
+
+    def says(self, line: str) -> None:
+        print_line(line)
+
+
+@contextmanager
+def progress(steps: int) -> Iterator[Progress]:
+    """Show how far a command is that takes this many steps; the bar goes when it ends."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Silent()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    on_one_screen = sys.stdout.isatty()
+    with Bar(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=on_one_screen,
+        redirect_stderr=True,
+    ) as bar:
+        yield _OnTerminal(bar, steps)

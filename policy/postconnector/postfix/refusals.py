@@ -1,0 +1,56 @@
+"""Why connectors can't be published to a host at all: some mail would take the wrong way. Pure."""
+
+from collections.abc import Iterator
+
+from postconnector.model.problem import quoted
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.native import next_hop
+from postconnector.selection.outcome import Candidate
+
+OLDEST = (3, 5)
+_PARENTS = "parent_domain_matches_subdomains"
+_ROUTING = ("transport_maps", "default_transport", "relayhost", "relay_transport")
+_BY_SENDER = ("sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps")
+
+
+def refusals(facts: PostfixFacts, default: Candidate | None) -> Iterator[str]:
+    """A sentence for each: what it is, and what would be right."""
+    if facts.version < OLDEST:
+        major, minor = facts.version
+        yield (
+            f"this is Postfix {major}.{minor}: several next hops for one route came with 3.5, so an"
+            " older one can't try one smart host after the other; upgrade"
+        )
+    if "transport_maps" in facts.parameter(_PARENTS).replace(",", " ").split():
+        yield (
+            f"main.cf has transport_maps in {_PARENTS}: an address space contoso.com would take"
+            " the mail of all its subdomains too; take transport_maps out there"
+        )
+    for setting in facts.service_settings:
+        if setting.startswith("rewrite/") and setting.rpartition("/")[2] in _ROUTING:
+            yield (
+                f"master.cf sets {setting}: trivial-rewrite(8) would not see the routes of"
+                " connectors; set it in main.cf instead"
+            )
+    if default is not None and not next_hop(default.connector):
+        yield from _by_sender_beside_dns(default, facts)
+
+
+def _by_sender_beside_dns(default: Candidate, facts: PostfixFacts) -> Iterator[str]:
+    """A next hop of Postfix' own always stands before the recipient's domain: relayhost has to be
+    empty, and what a sender's own route leaves to it would go astray.
+    """
+    relay_hosts, transports = (facts.parameter(name) for name in _BY_SENDER)
+    if not relay_hosts and not (transports and facts.parameter("relayhost")):
+        return
+    name = _BY_SENDER[0] if relay_hosts else _BY_SENDER[1]
+    why = (
+        "mail of the senders in it would go to their relay hosts without the login of their own"
+        if relay_hosts
+        else "its transports without a next hop would no longer go to relayhost"
+    )
+    yield (
+        f"connector {quoted(default.connector.name)} (*) routes by DNS, and main.cf has {name}:"
+        f" {why}; give the connector smart hosts, or name its domains instead of *, or take the"
+        " parameter out"
+    )
