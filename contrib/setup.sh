@@ -4,7 +4,7 @@
 # Usage: contrib/setup.sh   (from the top of the source tree)
 set -eu
 
-packages='postfix postfix-lmdb postfix-pcre libsasl2-modules libsasl2-modules-db sasl2-bin nsd strace gcc libmilter-dev'
+packages='postfix postfix-lmdb postfix-cdb postfix-pcre libsasl2-modules libsasl2-modules-db sasl2-bin nsd strace systemd gcc libmilter-dev'
 python=${PYTHON:-python3}
 
 fail() {

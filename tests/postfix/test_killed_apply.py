@@ -27,8 +27,12 @@ CHANGING = (
 """System calls that change a file, an attribute or a name (creating one is followed by others)."""
 
 DOMAINS = ("a.test", "b.test", "else.test")
-WHILE_BUILDING = 10
-"""Every so many calls are tried while apply only writes beside; then each single one is."""
+NOW_AND_THEN = 10
+"""After so many kills, mail is sent too, or the next command has its try."""
+
+
+InForce = tuple[bytes, bytes, Path | None]
+"""main.cf, master.cf, and where the link to the tables leads."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,13 @@ class Site:
             .replace("pcn-", "pc-")
             .replace("/standing-in/", "/live/")
         )
+
+    def in_force(self) -> InForce:
+        """All that Postfix begins with."""
+        live = self.configuration / "postconnector" / "live"
+        main_cf, master_cf = (self.configuration / name for name in ("main.cf", "master.cf"))
+        link = live.readlink() if live.is_symlink() else None
+        return main_cf.read_bytes(), master_cf.read_bytes(), link
 
     def _query(self, table: str, key: str) -> str:
         command = ["postmap", "-c", str(self.configuration), "-q", key, table]
@@ -179,11 +190,17 @@ def calls_of_apply(administrator: Administrator, log: Path) -> list[Call]:
     return calls
 
 
-def tried(calls: list[Call]) -> Iterator[Call]:
-    """The calls before which apply is killed."""
+def in_two(calls: list[Call]) -> tuple[list[Call], list[Call]]:
+    """The calls while apply only writes beside what is in force, and those from then on."""
     mark = next(n for n, call in enumerate(calls) if "/unfinished>" in call.text)
-    yield from calls[:mark:WHILE_BUILDING]
-    yield from calls[mark:]
+    return calls[:mark], calls[mark:]
+
+
+def kill_before(administrator: Administrator, call: Call) -> str:
+    """Have apply killed before it makes a call; return what to say of it."""
+    killed = apply_under_strace(administrator, *call.injection("signal=KILL"))
+    assert killed == -signal.SIGKILL, call.text
+    return f"killed before {call.text}"
 
 
 def test_killed_at_a_system_call_the_host_has_the_old_or_the_new_connectors(
@@ -198,17 +215,23 @@ def test_killed_at_a_system_call_the_host_has_the_old_or_the_new_connectors(
     new, new_files = site.ways(), site.after_restart()
     assert all(old[domain] != new[domain] for domain in DOMAINS)
     assert all(old_files[domain] != new_files[domain] for domain in DOMAINS)
+    building, swapping = in_two(calls)
+    site.restore(tmp_path / "before")
+    untouched = site.in_force()
+    for number, call in enumerate(building):
+        what = kill_before(administrator, call)
+        assert site.in_force() == untouched, what
+        if number % NOW_AND_THEN == 0:
+            assert site.ways() == old, what
     seen: set[bool] = set()
-    for number, call in enumerate(tried(calls)):
+    for number, call in enumerate(swapping):
         site.restore(tmp_path / "before")
-        killed = apply_under_strace(administrator, *call.injection("signal=KILL"))
-        what = f"killed before {call.text}"
-        assert killed == -signal.SIGKILL, what
+        what = kill_before(administrator, call)
         assert site.ways() in (old, new), what
         files = site.after_restart()
         assert files in (old_files, new_files), what
         seen.add(files == new_files)
-        if number % 9 == 0:
+        if number % NOW_AND_THEN == 0:
             assert administrator.run("apply").returncode == 0, what
             assert site.after_restart() == new_files, what
             assert site.leftovers() == [], what
@@ -221,20 +244,28 @@ def test_killed_first_apply_leaves_the_host_as_it_was_or_publishes(
     """And remove takes out whatever it left, to the byte."""
     administrator = site.administrator
     shutil.copytree(site.configuration, tmp_path / "before", symlinks=True)
-    untouched = site.after_restart()
+    untouched, untouched_files = site.in_force(), site.after_restart()
     administrator.write_connectors(site.old)
     calls = calls_of_apply(administrator, tmp_path / "strace")
-    published = site.after_restart()
-    for call in [*tried(calls)][::3]:
+    published_files = site.after_restart()
+    building, swapping = in_two(calls)
+    site.restore(tmp_path / "before")
+    for number, call in enumerate(building):
+        what = kill_before(administrator, call)
+        assert site.in_force() == untouched, what
+        if number % NOW_AND_THEN == 0:
+            assert_removed(site, untouched, what)
+    for call in swapping:
         site.restore(tmp_path / "before")
-        apply_under_strace(administrator, *call.injection("signal=KILL"))
-        what = f"killed before {call.text}"
-        assert site.after_restart() in (untouched, published), what
-        assert administrator.run("remove").returncode == 0, what
-        assert site.leftovers() == [], what
-        for name in ("main.cf", "master.cf"):
-            before = (tmp_path / "before" / name).read_bytes()
-            assert (site.configuration / name).read_bytes() == before, what
+        what = kill_before(administrator, call)
+        assert site.after_restart() in (untouched_files, published_files), what
+        assert_removed(site, untouched, what)
+
+
+def assert_removed(site: Site, untouched: InForce, what: str) -> None:
+    assert site.administrator.run("remove").returncode == 0, what
+    assert site.leftovers() == [], what
+    assert site.in_force() == untouched, what
 
 
 def test_the_next_command_says_what_happened(site: Site, tmp_path: Path) -> None:
@@ -276,7 +307,7 @@ def test_a_full_disk_leaves_everything_as_it_was(site: Site, tmp_path: Path) -> 
         and below in call.text
         and " = -1 " not in call.text
     ]
-    for call in taking_space[::2]:
+    for call in taking_space:
         site.restore(tmp_path / "before")
         status = apply_under_strace(administrator, *call.injection("error=ENOSPC"))
         assert status == os.EX_IOERR, (call.text, status)
