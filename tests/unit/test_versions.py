@@ -101,7 +101,6 @@ def test_deprecated_properties_come_with_what_to_do_instead(
 @pytest.mark.parametrize(
     ("field", "default", "other"),
     [
-        ("cloud_services_mail_enabled", False, True),
         ("protocol_logging_level", "None", "Verbose"),
         ("connector_type", "Default", "XPremises"),
         ("require_oorg", False, True),

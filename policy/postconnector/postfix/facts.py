@@ -46,17 +46,19 @@ OWN_DIRECTORY = "postconnector"
 class PostfixFacts:
     """A Postfix instance as it is without us.
 
-    `version`: major and minor. `map_type`: for the tables we build. `hostname`: its myhostname.
-    `smtp_chroot`: the chroot column of its smtp(8) service. `parameters`: the values of
-    COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version does not know is empty.
-    `missing_files`: parameters that name a file or folder that is not there. `service_settings`:
-    the settings (-o) in master.cf, by names such as smtp/inet/relayhost.
+    `version`: major and minor. `table_types`: all it has; `map_type`: for those we build.
+    `hostname`: its myhostname. `smtp_chroot`: the chroot column of its smtp(8) service.
+    `parameters`: the values of COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version
+    does not know is empty. `missing_files`: parameters that name a file or folder that is not
+    there. `service_settings`: the settings (-o) in master.cf, by names such as
+    smtp/inet/relayhost.
     """
 
     config_directory: Path
     queue_directory: Path
     version: tuple[int, int]
     map_type: str
+    table_types: frozenset[str] = frozenset({"lmdb", "regexp"})
     hostname: str = "localhost"
     syslog_name: str = "postfix"
     smtp_chroot: str = "-"

@@ -89,6 +89,7 @@ class PostfixHost:
             queue_directory=Path(expanded["queue_directory"]),
             version=(int(version[1]), int(version[2])),
             map_type=map_type,
+            table_types=frozenset(available),
             hostname=expanded["myhostname"],
             syslog_name=expanded["syslog_name"],
             smtp_chroot=chroot.rpartition("=")[2].strip() or "-",

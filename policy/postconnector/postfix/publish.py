@@ -27,8 +27,9 @@ from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.plan import only_tables_differ, read_live
 from postconnector.postfix.progress import Progress
+from postconnector.postfix.references import broken_references
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
-from postconnector.postfix.staged_check import check_staged
+from postconnector.postfix.staged_check import CheckFailedError, check_staged
 from postconnector.postfix.stand_ins import STAND_IN_FOLDER, stand_ins
 from postconnector.postfix.swap import Swap
 from postconnector.postfix.table_users import release_tables
@@ -60,6 +61,8 @@ def publish(publication: Publication, about: About, progress: Progress) -> int:
     with publication_lock(facts.own_directory):
         if publication.host.read_files() != publication.current:
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
+        if broken := list(broken_references(publication.compiled, publication.rendered, facts)):
+            raise CheckFailedError("\n".join(broken))
         if publication.rendered.configuration != publication.current:
             progress.begins("Postfix checks main.cf and master.cf")
             check_staged(publication.rendered.configuration, publication.current)

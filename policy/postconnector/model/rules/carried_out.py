@@ -15,9 +15,6 @@ from postconnector.model.versions import INSTEAD, is_in_version
 RULES: list[Rule] = []
 
 _REASONS = {
-    "cloud_services_mail_enabled": (
-        "headers between premises and cloud are not converted by this version"
-    ),
     "protocol_logging_level": "Postfix logs each delivery, but not the dialogue of a connector",
     "connector_type": "a label of the Hybrid Configuration Wizard",
     "require_oorg": "reserved by Microsoft, and not documented",
