@@ -75,11 +75,10 @@ def nothing_half_done(what: str) -> Iterator[None]:
 
 def _is_in_force(publication: Publication, live: Live) -> bool:
     """Whether all files are as wanted, and what is built of them answers."""
-    rendered = publication.rendered
-    if not is_published(live, rendered):
+    if not is_published(live, publication.rendered):
         return False
     try:
-        verify(publication.host, publication.facts, publication.compiled, rendered, live.files)
+        verify(publication.host, publication.facts, publication.compiled)
     except PostfixError as error:
         print_error(f"warning: {error}")
         return False

@@ -130,10 +130,9 @@ def _look_for_drift(status: Status, publication: Publication) -> None:
 
 def _look_at_services(status: Status, publication: Publication) -> None:
     """Whether Postfix has taken what is in the files, and can ask the tables."""
-    published, compiled, facts = publication.rendered, publication.compiled, publication.facts
-    sources = {name: file.data for name, file in published.files.items()}
+    compiled, facts = publication.compiled, publication.facts
     try:
-        verify(publication.host, facts, compiled, published, sources)
+        verify(publication.host, facts, compiled)
     except PostfixError as error:
         status.problems.append(f"{error}; postconnector apply puts it right")
     private = facts.queue_directory / "private"

@@ -94,11 +94,9 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     credential = connector.authentication_credential
     if credential is None or not logs_in(connector):
         return None
-    path = folder / credential.password_file
+    path = os.path.join(folder, credential.password_file)  # noqa: PTH118 (there may be thousands)
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            data = file.read(_LONGEST_PASSWORD + 2)
+        status, data = _read(path)
     except OSError as error:
         raise _UnfitFileError(f"{path}: {error.strerror}") from None
     if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
@@ -116,6 +114,14 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
             f" not beginning or ending with a blank, at most {_LONGEST_PASSWORD}"
         )
     return password
+
+
+def _read(path: str) -> tuple[os.stat_result, bytes]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.fstat(descriptor), os.read(descriptor, _LONGEST_PASSWORD + 2)
+    finally:
+        os.close(descriptor)
 
 
 def _choose_certificates(

@@ -100,8 +100,7 @@ class _Publishing:
             mark_unfinished(own, self._number, about)
             swap.bring_into_force()
             self._progress.begins("asking the live tables")
-            published = self._publication
-            verify(self._host, self._facts, published.compiled, published.rendered, live.files)
+            verify(self._host, self._facts, self._publication.compiled)
         except BaseException:
             swap.undo()
             self._forget_built()
@@ -109,7 +108,7 @@ class _Publishing:
             if earlier is not None:
                 mark_unfinished(own, earlier.generation, earlier.about)
             raise
-        self._progress.says("every address space is answered by its connector")
+        self._progress.says("the live tables answer for every connector")
         try:
             if not swap.reloads and self._host.is_running():
                 self._have_tables_taken(before, tables_only)

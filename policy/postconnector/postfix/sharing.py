@@ -29,6 +29,18 @@ from postconnector.postfix.settings import Setting, own_settings
 MOST_OWN_SERVICES = 30
 """With more connectors than these, they share."""
 
+_NOT_IN_A_SHAPE = frozenset(
+    {
+        "name",
+        "comment",
+        "enabled",
+        "address_spaces",
+        "smart_hosts",
+        "authentication_credential",
+        "source_transport_servers",
+        "max_message_size",
+    }
+)
 _ANY_HOST = PostfixFacts(Path("/"), Path("/"), version=(4, 0), map_type="lmdb")
 """For comparing connectors: their settings on one and the same host."""
 
@@ -109,9 +121,13 @@ def connector_services(
     if len(connectors) <= MOST_OWN_SERVICES:
         return tuple(ConnectorService(names[c.name], (c,)) for c in connectors)
     found: dict[_OwnShape, list[_Sharing]] = {}
+    known: dict[tuple[object, ...], _OwnShape] = {}
     for connector in connectors:
         hops, distinction = policy_keys(connector), _distinction(connector)
-        shared = found.setdefault(_shape(connector, settings), [])
+        look = _look(connector, hops)
+        if look not in known:
+            known[look] = _shape(connector, settings)
+        shared = found.setdefault(known[look], [])
         for sharing in shared:
             if sharing.takes(hops, distinction):
                 break
@@ -158,6 +174,12 @@ def _service(
         other = shared[0 if number else 1].members[0].name
         why = f"{quoted(other)} has the same next hop with another credential or TLS name"
     return ConnectorService(names[members[0].name], members, why)
+
+
+def _look(connector: SendConnector, hops: Sequence[str]) -> tuple[object, ...]:
+    """All that a shape is made of; of thousands of connectors most have the same."""
+    said = (value for name, value in connector if name not in _NOT_IN_A_SHAPE)
+    return (*said, bool(connector.smart_hosts), bool(hops))
 
 
 def _shape(connector: SendConnector, settings: OrganizationSettings) -> _OwnShape:

@@ -67,10 +67,7 @@ class RoutingTable:
                     others.setdefault(space.type.casefold(), []).append(candidate)
                     continue
                 for address in self.addresses_named(space):
-                    if address in smtp:
-                        smtp[address].append(candidate)
-                    else:
-                        smtp[address] = [candidate]
+                    smtp.setdefault(address, []).append(candidate)
         self._smtp = smtp
         self._stairs: dict[Address, _Stairs] = {}
         self._winners: list[tuple[Address, Candidate]] | None = None
