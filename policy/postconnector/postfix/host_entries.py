@@ -82,12 +82,17 @@ class _Asking:
             if is_listable(table):
                 known.update(_unknown(self._all(table), known))
                 continue
-            known.update(_unknown(self._asked(table, [*domains, EVERYTHING]), known))
-            addresses = self._asked(table, [_ANYBODY + _NOWHERE, *map(_anybody_in, domains)])
-            answers = {key.removeprefix(_ANYBODY): value for key, value in addresses.items()}
-            if _NOWHERE in answers:
-                answers = {EVERYTHING: answers[_NOWHERE]}
-            self.entries.addresses.update(_unknown(answers, self.entries.addresses))
+            addresses = self._addresses(table, domains)
+            if EVERYTHING not in addresses:
+                known.update(_unknown(self._asked(table, [*domains, EVERYTHING]), known))
+            self.entries.addresses.update(_unknown(addresses, self.entries.addresses))
+
+    def _addresses(self, table: str, domains: Sequence[str]) -> dict[str, str]:
+        """What a table that can't be listed says of whole addresses, by domain."""
+        asked = [_ANYBODY + _NOWHERE, *map(_anybody_in, domains)]
+        found = self._asked(table, asked).items()
+        answers = {key.removeprefix(_ANYBODY): value for key, value in found}
+        return {EVERYTHING: answers[_NOWHERE]} if _NOWHERE in answers else answers
 
     def tls_policies(self, next_hops: Sequence[str]) -> None:
         for table in self._tables("smtp_tls_policy_maps") if next_hops else ():
