@@ -194,6 +194,11 @@ def auth_smart_host(
     )
 
 
+def add_login(root: Path, name: str, user: str, password: str) -> None:
+    """Let one more user log in at the auth_smart_host of this name."""
+    _write_user(root / f"{name}-sasldb2", name, user, password)
+
+
 def _tls_settings(certificate: IssuedCertificate, level: str) -> dict[str, str]:
     return {
         "smtpd_tls_security_level": level,

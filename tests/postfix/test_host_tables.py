@@ -1,6 +1,7 @@
 """What the host's own tables say against connectors: plan names it, and says which wins."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,21 @@ def test_policies_of_the_host_for_what_a_connector_demands(new_host: HostMaker) 
         [found] = warnings(administrator)
     assert "say 'none' for adatum.test, but connector \"Adatum\" demands 'encrypt'" in found
     assert set(server.asked) == {"adatum.test"}, "where a connector demands nothing, theirs counts"
+
+
+def test_a_route_of_the_hosts_own_that_is_not_known_is_not_taken_away(
+    new_host: HostMaker,
+) -> None:
+    administrator = new_host(
+        {
+            "virtual_mailbox_domains": "shop.fabrikam.test",
+            "transport_maps": "socketmap:inet:127.0.0.1:1:routes",
+        }
+    )
+    administrator.write_connectors(CONNECTORS)
+    applied = administrator.run("apply")
+    assert applied.returncode == os.EX_CONFIG
+    assert "can't be asked for shop.fabrikam.test, a domain of the host's own" in applied.stderr
 
 
 def test_a_host_without_tables_is_asked_nothing(new_host: HostMaker) -> None:

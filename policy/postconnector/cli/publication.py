@@ -35,7 +35,7 @@ def find_host(config_directory: str | None) -> PostfixHost:
         raise CommandFailedError(os.EX_UNAVAILABLE, str(error)) from None
 
 
-PREPARING, PUBLISHING = 3, 4
+PREPARING, PUBLISHING = 3, 5
 """How many steps these take, for a progress bar."""
 
 

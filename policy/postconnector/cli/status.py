@@ -170,7 +170,7 @@ def _print(status: Status) -> None:
         print_table(("Service", "Certificate ends", "Days left"), rows)
     if status.waiting:
         print_line()
-        waiting = [(w.connector or "", str(w.recipients), w.reason) for w in status.waiting]
+        waiting = [(w.connector or "(none)", str(w.recipients), w.reason) for w in status.waiting]
         print_table(("Connector", "Recipients waiting", "Most frequent reason"), waiting)
     for change in status.drift:
         print_line()

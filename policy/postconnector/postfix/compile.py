@@ -15,7 +15,12 @@ from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import main_cf_value
 from postconnector.postfix.refusals import refusals
-from postconnector.postfix.settings import HOST_TABLES, service_settings
+from postconnector.postfix.settings import (
+    HOST_TABLES,
+    PART_CHECKS,
+    part_checks,
+    service_settings,
+)
 from postconnector.postfix.sharing import ConnectorService
 from postconnector.postfix.table_names import FOREIGN_TABLE, TRANSPORT_TABLE, certificate_file
 from postconnector.postfix.tables import compile_tables
@@ -63,7 +68,7 @@ def compile_organization(
             if (reason := local.agent_reason(connector)) is not None
         ),
         warnings=tuple(conflicts(local, facts, own, services, default, entries, names)),
-        refusals=tuple(refusals(facts, default)),
+        refusals=tuple(refusals(facts, local, own, entries)),
     )
 
 
@@ -134,6 +139,13 @@ def _host_tables(services: Sequence[Service], facts: PostfixFacts) -> Iterator[P
                 f"postconnector_{name}",
                 facts.parameter(name),
                 f"the host's own {name}, which connectors ask after theirs",
+            )
+    for name in PART_CHECKS:
+        if f"postconnector_{name}" in used and (value := part_checks(name, facts)) is not None:
+            yield Parameter(
+                f"postconnector_{name}",
+                value,
+                f"the host's own {name}, without those of connectors",
             )
 
 

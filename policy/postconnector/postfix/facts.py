@@ -13,6 +13,8 @@ COPIED_PARAMETERS = (
     *RESTRICTIONS,
     "smtp_tls_policy_maps",
     "smtp_header_checks",
+    "smtp_mime_header_checks",
+    "smtp_nested_header_checks",
     "smtp_delivery_status_filter",
 )
 """Parameters whose host's own value is taken along, as main.cf has it."""

@@ -29,7 +29,8 @@ class HostEntries:
     `addresses`: of tables that answer for whole addresses without naming each (pcre, static),
     by domain, EVERYTHING for all. `bare_next_hops`: entries without a transport, of domains that
     take the default one, with that as the host has it. `tls_policies`: what smtp_tls_policy_maps
-    says for next hops. `failing`: tables that could not be asked, with the reason.
+    says for next hops. `failing`: tables that could not be asked, with the reason; `routes_known`:
+    none of them is in transport_maps.
     """
 
     transport: dict[str, str] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class HostEntries:
     bare_next_hops: dict[str, str] = field(default_factory=dict)
     tls_policies: dict[str, str] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
+    routes_known: bool = True
 
     def transport_for(self, domain: str) -> str | None:
         """The entry by which the host routes a domain of its own; None if there is none."""
@@ -86,6 +88,7 @@ class _Asking:
             if EVERYTHING not in addresses:
                 known.update(_unknown(self._asked(table, [*domains, EVERYTHING]), known))
             self.entries.addresses.update(_unknown(addresses, self.entries.addresses))
+        self.entries.routes_known = not self.entries.failing
 
     def _addresses(self, table: str, domains: Sequence[str]) -> dict[str, str]:
         """What a table that can't be listed says of whole addresses, by domain."""
@@ -108,15 +111,20 @@ class _Asking:
         try:
             return {key.lower(): value for key, value in self._host.entries(table).items()}
         except PostfixError as error:
-            self.entries.failing[table] = str(error).splitlines()[-1].partition("fatal: ")[2]
+            self.entries.failing[table] = _reason(error)
             return {}
 
     def _asked(self, table: str, keys: Sequence[str]) -> dict[str, str]:
         try:
             return self._host.lookup_all(table, keys)
         except PostfixError as error:
-            self.entries.failing[table] = str(error).splitlines()[-1].partition("fatal: ")[2]
+            self.entries.failing[table] = _reason(error)
             return {}
+
+
+def _reason(error: PostfixError) -> str:
+    """Postfix' commands say several lines, the last of them why they end."""
+    return str(error).splitlines()[-1].rpartition("fatal: ")[2]
 
 
 def _bare_next_hops(

@@ -8,7 +8,7 @@ from pathlib import Path
 from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
-from postconnector.postfix.table_names import is_secret
+from postconnector.postfix.table_names import ROUTE_TABLES, is_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ def only_tables_differ(live: Live, wanted: Rendered) -> bool:
     """Whether Postfix notices by itself all that changes: indexed tables, not patterns or keys."""
     names = set(differing_files(live, wanted)) - {PUBLISHED_CONNECTORS}
     return all(name in wanted.files and wanted.files[name].is_table for name in names)
+
+
+def routes_differ(live: Live, wanted: Rendered) -> bool:
+    """Whether some mail is to take another way by the tables."""
+    return not set(ROUTE_TABLES).isdisjoint(differing_files(live, wanted))
 
 
 def file_changes(live: Live, wanted: Rendered) -> Iterator[FileChange]:

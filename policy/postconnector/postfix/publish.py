@@ -25,14 +25,14 @@ from postconnector.postfix.generations import LIVE, About
 from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lock import TryAgainError, publication_lock
-from postconnector.postfix.plan import only_tables_differ, read_live
+from postconnector.postfix.plan import Live, only_tables_differ, read_live, routes_differ
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.references import broken_references
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
 from postconnector.postfix.staged_check import CheckFailedError, check_staged
 from postconnector.postfix.stand_ins import STAND_IN_FOLDER, stand_ins
 from postconnector.postfix.swap import Swap
-from postconnector.postfix.table_users import release_tables
+from postconnector.postfix.table_users import tables_are_released
 from postconnector.postfix.transition import Configuration, transition
 from postconnector.postfix.unfinished import clear_unfinished, mark_unfinished, read_unfinished
 from postconnector.postfix.verification import verify
@@ -51,7 +51,7 @@ class Publication:
 
 
 def publish(publication: Publication, about: About, progress: Progress) -> int:
-    """Publish, in four steps; return the number of the new generation; `about` is kept with it.
+    """Publish, in five steps; return the number of the new generation; `about` is kept with it.
 
     Raises CheckFailedError, TryAgainError, PostfixError or OSError. The host is then as before,
     unless the mark of the unfinished is there.
@@ -111,7 +111,7 @@ class _Publishing:
         self._progress.says("the live tables answer for every connector")
         try:
             if not swap.reloads and self._host.is_running():
-                self._have_tables_taken(before, tables_only)
+                self._have_tables_taken(before, live, tables_only=tables_only)
             swap.clear_away()
         except (OSError, PostfixError) as error:
             raise PostfixError(f"the new connectors are in force, unfinished: {error}") from None
@@ -160,14 +160,16 @@ class _Publishing:
         link = self._facts.live_directory
         return self._facts.own_directory / link.readlink() if link.is_symlink() else None
 
-    def _have_tables_taken(self, before: Path | None, tables_only: bool) -> None:
+    def _have_tables_taken(self, before: Path | None, live: Live, *, tables_only: bool) -> None:
         """Processes start anew when a table of theirs is deleted; those of before are not needed,
         as going back to them would build them again. Patterns and certificates want a reload.
         """
         if before is not None and tables_only:
             for table in built_tables(before):
                 table.unlink(missing_ok=True)
-            if release_tables(before, self._facts.queue_directory):
+            self._progress.begins("Postfix takes the new tables, within ten seconds")
+            same_routes = not routes_differ(live, self._publication.rendered)
+            if same_routes or tables_are_released(before):
                 self._progress.says("Postfix has taken the new tables, without a reload")
                 return
         self._host.reload()

@@ -35,7 +35,7 @@ def master_cf_option(name: str, value: str, then: str | None = None) -> str:
     for parameter in (name, then or name):
         if not _PARAMETER.fullmatch(parameter):
             raise UnquotableError(f"{parameter!r} is no parameter name")
-    text = main_cf_value(value) + (f", ${then}" if then else "")
+    text = ", ".join(part for part in (main_cf_value(value), f"${then}" if then else "") if part)
     return f"-o {{ {name} = {text} }}" if _BLANKS.search(text) else f"-o {name}={text}"
 
 

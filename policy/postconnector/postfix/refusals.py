@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 from postconnector.model.problem import quoted
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host_entries import HostEntries
+from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop
+from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.tables import kept_domains
 from postconnector.selection.outcome import Candidate
 
 OLDEST = (3, 5)
@@ -13,8 +17,11 @@ _ROUTING = ("transport_maps", "default_transport", "relayhost", "relay_transport
 _BY_SENDER = ("sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps")
 
 
-def refusals(facts: PostfixFacts, default: Candidate | None) -> Iterator[str]:
+def refusals(
+    facts: PostfixFacts, local: LocalRouting, own: OwnNames, entries: HostEntries
+) -> Iterator[str]:
     """A sentence for each: what it is, and what would be right."""
+    default = local.table.default
     if facts.version < OLDEST:
         major, minor = facts.version
         yield (
@@ -32,8 +39,20 @@ def refusals(facts: PostfixFacts, default: Candidate | None) -> Iterator[str]:
                 f"master.cf sets {setting}: trivial-rewrite(8) would not see the routes of"
                 " connectors; set it in main.cf instead"
             )
+    yield from _unknown_routes(local, own, entries)
     if default is not None and not next_hop(default.connector):
         yield from _by_sender_beside_dns(default, facts)
+
+
+def _unknown_routes(local: LocalRouting, own: OwnNames, entries: HostEntries) -> Iterator[str]:
+    """A domain of the host's own keeps its route, which has to be known where ours come first."""
+    if entries.routes_known or not (covered := kept_domains(local, own)):
+        return
+    tables = ", ".join(f"{table} ({reason})" for table, reason in entries.failing.items())
+    yield (
+        f"transport_maps of main.cf can't be asked for {covered[0]}, a domain of the host's own"
+        f" that an address space covers: {tables}; try again when it answers"
+    )
 
 
 def _by_sender_beside_dns(default: Candidate, facts: PostfixFacts) -> Iterator[str]:

@@ -44,6 +44,11 @@ _OTHER_PARAMETER = re.compile(r"[$][A-Za-z0-9_]+")
 HOST_TABLES = ("smtp_tls_policy_maps", "smtp_header_checks", "smtp_delivery_status_filter")
 """What a service sets although the host's own tables there still count, after ours."""
 
+PART_CHECKS = ("smtp_mime_header_checks", "smtp_nested_header_checks")
+"""Of parts and attached messages; a host may have them follow smtp_header_checks."""
+
+_FOLLOWED = re.compile(r"[$](?:smtp_header_checks\b|[({]\s*smtp_header_checks\s*[)}])")
+
 
 def host_tables(name: str, facts: PostfixFacts) -> str | None:
     """The parameter of main.cf that has the host's own value of one of HOST_TABLES.
@@ -54,6 +59,16 @@ def host_tables(name: str, facts: PostfixFacts) -> str | None:
     if _OTHER_PARAMETER.fullmatch(value):
         return value.removeprefix("$")
     return f"postconnector_{name}" if value else None
+
+
+def part_checks(name: str, facts: PostfixFacts) -> str | None:
+    """The host's own value of one of PART_CHECKS; None if it does not follow smtp_header_checks.
+
+    Ours there are for the headers of the message itself, so that it is put without them.
+    """
+    value, theirs = facts.parameter(name), host_tables("smtp_header_checks", facts)
+    found = _FOLLOWED.search(value)
+    return _FOLLOWED.sub(f"${theirs}" if theirs else "", value) if found else None
 
 
 def own_settings(
@@ -150,6 +165,9 @@ def _headers(
     if table is not None:
         name, reason = "smtp_header_checks", "Usage, CloudServicesMailEnabled"
         yield Setting(name, facts.pattern_table(table), reason, host_tables(name, facts))
+        for part in PART_CHECKS:
+            if part_checks(part, facts) is not None:
+                yield Setting(part, "", reason, f"postconnector_{part}")
 
 
 def _tls_tables(

@@ -7,7 +7,7 @@ has a service that bears its name, in the log too.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,10 +67,10 @@ class _OwnShape:
     mutual_tls: bool
     demand: TlsDemand | None
 
-    @property
-    def reason(self) -> str:
-        """The properties by which a connector has a shape that no other has."""
-        names = {name: None for setting in self.settings for name in setting.reason.split(", ")}
+    def reason(self, common: Collection[Setting]) -> str:
+        """The properties by which a connector has a shape that no other has; all have `common`."""
+        own = [setting for setting in self.settings if setting not in common]
+        names = {name: None for setting in own for name in setting.reason.split(", ")}
         if self.certificate is not None:
             names["TlsCertificateName"] = None
         if self.mutual_tls:
@@ -135,8 +135,9 @@ def connector_services(
             sharing = _Sharing()
             shared.append(sharing)
         sharing.add(connector, hops, distinction)
+    common = frozenset.intersection(*(frozenset(shape.settings) for shape in found))
     return tuple(
-        _service(shape, number, shared, names)
+        _service(shape, number, shared, names, common)
         for shape, shared in found.items()
         for number in range(len(shared))
     )
@@ -163,16 +164,21 @@ def policy_keys(connector: SendConnector) -> tuple[str, ...]:
 
 
 def _service(
-    shape: _OwnShape, number: int, shared: Sequence[_Sharing], names: Mapping[str, str]
+    shape: _OwnShape,
+    number: int,
+    shared: Sequence[_Sharing],
+    names: Mapping[str, str],
+    common: Collection[Setting],
 ) -> ConnectorService:
     members = tuple(shared[number].members)
     if len(members) > 1:
         digest = hashlib.sha256(repr((shape, number)).encode()).hexdigest()[:8]
         return ConnectorService(f"{PREFIX}shared-{digest}", members)
-    why = shape.reason
+    why = shape.reason(common)
     if len(shared) > 1:
-        other = shared[0 if number else 1].members[0].name
-        why = f"{quoted(other)} has the same next hop with another credential or TLS name"
+        others = shared[0 if number else 1].members
+        other = next(each for each in others if not _fit(each, members[0]))
+        why = f"{quoted(other.name)} has the same next hop with another credential or TLS name"
     return ConnectorService(names[members[0].name], members, why)
 
 
@@ -180,6 +186,13 @@ def _look(connector: SendConnector, hops: Sequence[str]) -> tuple[object, ...]:
     """All that a shape is made of; of thousands of connectors most have the same."""
     said = (value for name, value in connector if name not in _NOT_IN_A_SHAPE)
     return (*said, bool(connector.smart_hosts), bool(hops))
+
+
+def _fit(one: SendConnector, other: SendConnector) -> bool:
+    """Whether two connectors of the same shape could share a service."""
+    alone = _Sharing()
+    alone.add(one, policy_keys(one), _distinction(one))
+    return alone.takes(policy_keys(other), _distinction(other))
 
 
 def _shape(connector: SendConnector, settings: OrganizationSettings) -> _OwnShape:

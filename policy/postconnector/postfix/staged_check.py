@@ -3,7 +3,12 @@
 import re
 from pathlib import Path
 
-from postconnector.postfix.host import ConfigurationFiles, scratch_configuration, warnings_of
+from postconnector.postfix.host import (
+    ConfigurationFiles,
+    scratch_configuration,
+    settle,
+    warnings_of,
+)
 
 _HARMLESS = re.compile(
     r"warning: /main\.cf"
@@ -23,17 +28,28 @@ def check_staged(wanted: ConfigurationFiles, current: ConfigurationFiles) -> Non
 
     Raises CheckFailedError for what it does not complain about in the current ones already.
     """
-    with scratch_configuration(wanted) as folder:
-        complaints = _complaints(folder)
+    complaints = _complaints(wanted)
     if complaints:
-        with scratch_configuration(current) as folder:
-            known = set(_complaints(folder))
+        known = set(_complaints(current))
         if new := [line for line in complaints if line not in known]:
             raise CheckFailedError("\n".join(new))
 
 
-def _complaints(folder: Path) -> list[str]:
-    """What Postfix says, each thing once, though every command of it says it again."""
+def _complaints(files: ConfigurationFiles) -> list[str]:
+    """What Postfix says, each thing once, though every command of it says it again.
+
+    With an empty queue: the real one may be large, and files come and go in it while Postfix looks.
+    """
+    with scratch_configuration(files) as folder:
+        queue = folder / "queue"
+        queue.mkdir(mode=0o755)
+        with (folder / "main.cf").open("a") as main_cf:
+            main_cf.write(f"\nqueue_directory = {queue}\n")
+        settle(folder / "main.cf")
+        return _said_of(folder)
+
+
+def _said_of(folder: Path) -> list[str]:
     directory = str(folder)
     commands = (
         ("postconf", "-c", directory, "-n"),

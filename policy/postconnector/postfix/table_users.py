@@ -1,21 +1,20 @@
 """Which processes still use tables that were replaced, so that no reload is needed for them.
 
 Postfix' processes look at their tables before each request, and start anew when one was deleted.
-trivial-rewrite(8), which asks the transport table, looks only when a client connects.
+trivial-rewrite(8), which asks the transport table, looks every ten seconds.
 """
 
-import socket
 import time
 from pathlib import Path
 
 _PROCESSES = Path("/proc")
 _NAME = "trivial-rewrite"
-_PATIENCE = 3.0
-_PAUSE = 0.01
+_PATIENCE = 15.0
+_PAUSE = 0.05
 
 
-def release_tables(deleted_from: Path, queue_directory: Path) -> bool:
-    """Have trivial-rewrite(8) leave the deleted tables of a folder; False if it does not.
+def tables_are_released(deleted_from: Path) -> bool:
+    """Wait until trivial-rewrite(8) has left the deleted tables of a folder; False if it does not.
 
     False too where the system can't tell (no /proc as on Linux).
     """
@@ -25,19 +24,8 @@ def release_tables(deleted_from: Path, queue_directory: Path) -> bool:
     while _is_used(deleted_from):
         if time.monotonic() > deadline:
             return False
-        _knock(queue_directory / "private" / "rewrite")
         time.sleep(_PAUSE)
     return True
-
-
-def _knock(endpoint: Path) -> None:
-    """Connect and go away again."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(1.0)
-        try:
-            client.connect(str(endpoint))
-        except OSError:
-            return
 
 
 def _is_used(folder: Path) -> bool:

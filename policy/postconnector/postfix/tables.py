@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from postconnector.model.address_space import Specificity
 from postconnector.model.imcea import encapsulated
+from postconnector.model.organization import Unmatched
 from postconnector.model.topology import DomainType
 from postconnector.postfix.compiled import Service, Table
 from postconnector.postfix.failures import failure_policy
@@ -91,6 +92,11 @@ def claim_on_key(routing: RoutingTable, key: str) -> Candidate | None:
     return claimed_by(routing, f"{_ANY_SUBDOMAIN}{key}" if key.startswith(".") else key)
 
 
+def kept_domains(local: LocalRouting, own: OwnNames) -> list[str]:
+    """The host's own domains that address spaces cover."""
+    return sorted(domain for domain in own.names if claimed_by(local.table, domain) is not None)
+
+
 def _transport(local: LocalRouting, own: OwnNames, host: HostEntries) -> dict[str, str]:
     entries: dict[str, str] = {}
     for (specificity, domain), winner in local.table.addresses():
@@ -99,14 +105,14 @@ def _transport(local: LocalRouting, own: OwnNames, host: HostEntries) -> dict[st
         elif specificity is Specificity.WILDCARD:
             entries[f".{domain}"] = target = local.target(winner)
             entries.setdefault(domain, target)
-    kept = [domain for domain in own.names if claimed_by(local.table, domain) is not None]
-    for key in (*kept, *authoritative_domains(local)):
+    for key in (*kept_domains(local, own), *authoritative_domains(local)):
         if key in host.transport:
             entries.pop(key, None)  # the host's own entry is found under the same key
         else:
             entries[key] = host.transport_for(key.removeprefix(".")) or AS_WITHOUT_TABLE
-    if local.table.default is not None:
-        # A next hop alone goes by the default transport, which is now a connector's.
+    unreachable = local.organization.host.unmatched is Unmatched.UNREACHABLE
+    if local.table.default is not None or unreachable:
+        # A next hop alone goes by the default transport, which is now ours.
         entries = {**host.bare_next_hops, **entries}
     return entries
 
