@@ -267,7 +267,8 @@ def test_from_own_to_shared_services_and_back_no_mail_is_lost(provider: Provider
         return any(d.service == f"{service}/smtp" for d in provider.host.log.deliveries()) or None
 
     def all_arrived() -> bool | None:
-        provider.host.flush()
+        if not any(message["queue_name"] == "active" for message in provider.host.queue()):
+            provider.host.flush()  # not while it delivers: each flush begins anew
         return provider.logins() == accepted or None
 
     few = [customer(n) for n in range(MOST_OWN_SERVICES)]
@@ -279,4 +280,4 @@ def test_from_own_to_shared_services_and_back_no_mail_is_lost(provider: Provider
         wait_until(lambda: used(shared), "mail by the shared service")
         provider.publish(*few)
     assert len(entries_in(provider.master_cf)) == MOST_OWN_SERVICES
-    wait_until(all_arrived, "all messages")
+    wait_until(all_arrived, "all messages", timeout=90)
