@@ -552,6 +552,11 @@ def test_warnings(properties: dict[str, object], host: PostfixFacts, warning: st
     assert warning in found
 
 
+@pytest.mark.parametrize("properties", [RELAY, {"port": 26}], ids=["smart host", "own port"])
+def test_srv_records_are_not_asked_for_with_a_port(properties: dict[str, object]) -> None:
+    assert compiled([connector(**properties)], facts(use_srv_lookup="smtp")).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("spaces", "entries", "warning"),
     [

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from postconnector.model.problem import quoted
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.native import next_hop, tls_demand
+from postconnector.postfix.native import tls_demand
 
 _MOST_NAMED = 3
 
@@ -49,11 +49,12 @@ def _no_tls_by_header(native: Sequence[SendConnector], facts: PostfixFacts) -> I
 
 
 def _srv_records(native: Sequence[SendConnector], facts: PostfixFacts) -> Iterator[str]:
-    by_name = [c.name for c in native if not next_hop(c) or not next_hop(c).startswith("[")]
-    if by_name and "smtp" in facts.parameter("use_srv_lookup").replace(",", " ").split():
+    """Postfix asks for them only where neither the next hop nor the service names a port."""
+    by_dns = [c.name for c in native if c.dns_routing_enabled and c.port == 25]
+    if by_dns and "smtp" in facts.parameter("use_srv_lookup").replace(",", " ").split():
         yield (  # since 3.8
             "use_srv_lookup of main.cf has Postfix ask for SRV records instead of MX for"
-            f" {named(by_name)}; take smtp out there"
+            f" {named(by_dns)}; take smtp out there"
         )
 
 
