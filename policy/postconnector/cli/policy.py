@@ -2,110 +2,37 @@
 
 import argparse
 import asyncio
-import contextlib
-import gc
 import logging
 import os
-import pwd
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
+from postconnector.cli import daemon
 from postconnector.cli.command import Command
-from postconnector.cli.failure import CommandFailedError
+from postconnector.daemon.published import PublishedOrganization
 from postconnector.model.organization import HostSettings
-from postconnector.policyd.endpoint import Endpoint
-from postconnector.policyd.published import FileInForce, PublishedOrganization
 from postconnector.policyd.server import PolicyServer, domain_holder
-from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.own_domains import OwnDomains
-
-_USERS = ("postconnector", "nobody")
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command line."""
-    parser.add_argument(
-        "--listen",
-        metavar="ENDPOINT",
-        help="unix:PATH (relative to Postfix' queue directory) or inet:HOST:PORT; by default"
-        f" policy_service of the connectors file, or {HostSettings().policy_service}",
-    )
-    parser.add_argument(
-        "--user",
-        help=f"the user to run as when started as root (default: {_USERS[0]}, or {_USERS[1]}"
-        " where there is no such user)",
-    )
+    daemon.add_arguments(parser, "policy_service", HostSettings().policy_service)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    gc.enable()  # this one does not end
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format=f"postconnector/policy[{os.getpid()}]: %(levelname)s: %(message)s",
-    )
-    host = _find_postfix(arguments)
-    published = PublishedOrganization(_finder(arguments.file, host, arguments.file_given))
+    daemon.start_logging("policy")
+    host = daemon.find_postfix(arguments, "no domain counts as Postfix' own")
+    published = PublishedOrganization(daemon.file_finder(arguments, host))
     settings = HostSettings() if published.organization is None else published.organization.host
-    endpoint = _endpoint(arguments.listen or settings.policy_service, host)
-    try:
-        listener = endpoint.listen()
-    except OSError as error:
-        raise CommandFailedError(
-            os.EX_UNAVAILABLE, f"can't listen on {endpoint}: {error.strerror or error}"
-        ) from None
-    hostname = host.expanded("myhostname")["myhostname"] if host is not None else None
-    if os.geteuid() == 0:
-        _give_up_root(arguments.user)
-    holder = domain_holder(OwnDomains(host) if host is not None else None)
-    server = PolicyServer(published, holder, hostname)
-    asyncio.run(server.serve(listener, lambda: log.info("listening on %s", endpoint)))
-    if endpoint.path is not None:
-        with contextlib.suppress(OSError):  # the folder may be another user's; the next start
-            endpoint.path.unlink()  # takes the place of a socket on which nobody listens
+    hostname = daemon.hostname_of(host)
+    wanted = arguments.listen or settings.policy_service
+    with daemon.listening(wanted, host, arguments.user) as (listener, endpoint):
+        holder = domain_holder(OwnDomains(host) if host is not None else None)
+        server = PolicyServer(published, holder, hostname)
+        asyncio.run(server.serve(listener, lambda: log.info("listening on %s", endpoint)))
     return os.EX_OK
-
-
-def _find_postfix(arguments: argparse.Namespace) -> PostfixHost | None:
-    try:
-        return PostfixHost.at(arguments.config_directory)
-    except PostfixError as error:
-        if not arguments.file_given:
-            raise CommandFailedError(os.EX_UNAVAILABLE, str(error)) from None
-        log.warning("%s; no domain counts as Postfix' own", error)
-        return None
-
-
-def _finder(file: Path, host: PostfixHost | None, file_given: bool) -> Callable[[], Path]:
-    """How to find the connectors file: the one that was named, or the published one."""
-    if host is not None and not file_given:
-        return FileInForce(host.config_directory)
-    return lambda: file
-
-
-def _endpoint(text: str, host: PostfixHost | None) -> Endpoint:
-    try:
-        queue = host.expanded("queue_directory")["queue_directory"] if host is not None else "."
-        return Endpoint.parse(text, Path(queue))
-    except ValueError as error:
-        raise CommandFailedError(os.EX_USAGE, str(error)) from None
-
-
-def _give_up_root(wanted: str | None) -> None:
-    for name in (wanted,) if wanted is not None else _USERS:
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        os.initgroups(name, user.pw_gid)
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
-        return
-    raise CommandFailedError(os.EX_CONFIG, f"there is no user {wanted or _USERS[0]} to run as")
 
 
 COMMAND = Command(

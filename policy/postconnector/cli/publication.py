@@ -7,9 +7,9 @@ from pathlib import Path
 from postconnector.cli.connectors import read_file, valid_organization
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_problems
+from postconnector.daemon.endpoint import Endpoint
 from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
-from postconnector.policyd.endpoint import Endpoint
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import PostfixError, PostfixHost

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_error, print_line
-from postconnector.policyd.endpoint import Endpoint
+from postconnector.daemon.endpoint import Endpoint
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.generations import LIVE, About, read_generations

@@ -1,6 +1,6 @@
 """Asking a running policy service whether it is there, as Postfix would ask it."""
 
-from postconnector.policyd.endpoint import Endpoint
+from postconnector.daemon.endpoint import Endpoint
 
 _QUESTION = b"request=smtpd_access_policy\nprotocol_state=CONNECT\n\n"
 _TIMEOUT = 5.0

@@ -16,9 +16,9 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 
+from postconnector.daemon.published import PublishedOrganization
 from postconnector.policyd.judge import TRY_LATER, HoldsDomain, Judge, OpenMessages
 from postconnector.policyd.protocol import ProtocolError, Request, RequestParser, answer
-from postconnector.policyd.published import PublishedOrganization
 from postconnector.postfix.own_domains import OwnDomains
 from postconnector.selection.standpoint import UnknownServerError, local_server
 

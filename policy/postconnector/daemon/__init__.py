@@ -1,0 +1,1 @@
+"""What our daemons have in common: where they listen, what is published, which user they are."""

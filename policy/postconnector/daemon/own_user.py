@@ -1,0 +1,30 @@
+"""Giving root up: a daemon listens as root if it must, and works as a user of its own."""
+
+import os
+import pwd
+
+USER = "postconnector"
+_FALLBACK = "nobody"
+
+
+class NoSuchUserError(Exception):
+    """There is no user to run as."""
+
+
+def give_up_root(wanted: str | None) -> None:
+    """Become this user for good, or ours where none is wanted, or nobody where there is none.
+
+    Does nothing for somebody who is not root. Raises NoSuchUserError.
+    """
+    if os.geteuid() != 0:
+        return
+    for name in (wanted,) if wanted is not None else (USER, _FALLBACK):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        os.initgroups(name, user.pw_gid)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+        return
+    raise NoSuchUserError(f"there is no user {wanted or USER} to run as")
