@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from postconnector.model.organization import Organization
+from postconnector.model.organization import HostSettings, Organization
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.local_routing import path_of
 from postconnector.selection.batch import Batch
@@ -75,7 +75,7 @@ def main() -> None:
         seconds = best_of(3, partial(decide, table, addresses))
         peer = peer or seconds
         print(f"{spaces:>14,}   {DECISIONS / seconds:>11,.0f}   {seconds / peer:.2f}")
-    batch = Batch(organization(100_000), None, path_of)
+    batch = Batch(organization(100_000), None, partial(path_of, HostSettings()))
     lines = [json.dumps({"recipient": a, "size": 20_000_000}) for a in recipients(100_000)]
     encode = json.JSONEncoder(ensure_ascii=False).encode
     parsing = best_of(3, lambda: [encode(json.loads(line)) for line in lines])

@@ -456,12 +456,16 @@ def test_the_settings_of_one_connector_do_not_depend_on_the_others(
         assert (each.name in together) is each.enabled
 
 
-def test_what_postfix_cant_do_is_no_service_and_is_named() -> None:
+def test_what_postfix_cant_do_goes_to_the_delivery_agent() -> None:
     validating = connector("Validating", require_tls=True, tls_auth_level="CertificateValidation")
     result = compiled([validating, connector("Plain", address_spaces=["a.b"])])
-    assert [service.connectors[0].name for service in result.services] == ["Plain"]
+    assert [service.connectors[0].name for service in result.native] == ["Plain"]
     assert [agent.connector.name for agent in result.agent_only] == ["Validating"]
     assert "CertificateValidation" in result.agent_only[0].reason
+    plain, agent = result.services
+    assert (plain.program, agent.program) == ("smtp", "lmtp")
+    default = {p.name: p.value for p in result.parameters}["default_transport"]
+    assert default == f"{agent.name}:unix:postconnector/deliver"
 
 
 # --- Secrets ---

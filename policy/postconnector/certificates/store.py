@@ -73,12 +73,15 @@ class CertificateStore:
     problems: tuple[str, ...]
 
 
-def read_store(directory: Path) -> CertificateStore:
-    """Read all PEM files of a folder; a folder that is not there is an empty store."""
+def read_store(directory: Path, *more: Path) -> CertificateStore:
+    """Read all PEM files of a folder, or of several as if they were one.
+
+    A folder that is not there is an empty one.
+    """
     problems: list[str] = []
     keys: dict[bytes, bytes] = {}
     certificates: list[_Read] = []
-    for path in _pem_files(directory, problems):
+    for path in (file for each in (directory, *more) for file in _pem_files(each, problems)):
         try:
             _read_pem(path, keys, certificates)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -24,6 +24,7 @@ from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.plan import FileChange, file_changes, read_live
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
+from postconnector.postfix.service_names import AGENT_SERVICE
 
 CHANGES_PENDING = 2
 _MOST_ENTRIES = 12
@@ -104,10 +105,20 @@ def print_connectors(compiled: Compiled) -> None:
             tls_demand(connector).shown,
             str(connector.max_message_size).partition(" (")[0],
         )
-        for service in compiled.services
+        for service in compiled.native
         for connector in service.connectors
     ]
-    rows += [(a.connector.name, "agent", "", "", a.reason, "") for a in compiled.agent_only]
+    rows += [
+        (
+            a.connector.name,
+            "agent",
+            AGENT_SERVICE,
+            next_hop(a.connector) or "DNS",
+            a.reason,
+            str(a.connector.max_message_size).partition(" (")[0],
+        )
+        for a in compiled.agent_only
+    ]
     print_table(("Connector", "Path", "Service", "Next hop", "TLS", "Limit (policy service)"), rows)
     for warning in compiled.warnings:
         print_error(f"warning: {warning}")
@@ -178,7 +189,7 @@ def _as_json(plan: Plan) -> dict[str, object]:
             "tls": tls_demand(connector).shown,
             "settings": {setting.name: setting.value for setting in service.settings},
         }
-        for service in compiled.services
+        for service in compiled.native
         for connector in service.connectors
     ]
     agent = [

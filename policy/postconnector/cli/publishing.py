@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_error, print_line
 from postconnector.daemon.endpoint import Endpoint
+from postconnector.delivery.probe import delivery_agent_failure
+from postconnector.model.problem import quoted
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.generations import LIVE, About, read_generations
@@ -43,6 +45,7 @@ def carry_out(
         print_line("nothing to change: Postfix has these connectors")
         return
     _require_policy_service(policy_service)
+    _require_delivery_agent(publication)
     with nothing_half_done("the result"):
         generation = publish(publication, about, progress)
     print_line(f"published generation {generation}")
@@ -89,10 +92,20 @@ def _require_publishable(publication: Publication) -> None:
     """Never publish what would go out by other rules than the administrator's."""
     for reason in publication.compiled.refusals:
         raise configuration_error(reason)
-    for agent_only in publication.compiled.agent_only:
-        raise configuration_error(
-            f'connector "{agent_only.connector.name}" needs the delivery agent, which this version'
-            f" does not have: {agent_only.reason}; change it or set enabled = false"
+
+
+def _require_delivery_agent(publication: Publication) -> None:
+    needing = publication.compiled.agent_only
+    if not needing:
+        return
+    text = publication.local.organization.host.delivery_agent
+    endpoint = Endpoint.parse(text, publication.facts.queue_directory)
+    if (failure := delivery_agent_failure(endpoint)) is not None:
+        raise CommandFailedError(
+            os.EX_UNAVAILABLE,
+            f"the delivery agent does not answer at {endpoint} ({failure}), and connector"
+            f" {quoted(needing[0].connector.name)} needs it: {needing[0].reason}; start it first:"
+            " systemctl start postconnector-deliver, or set enabled = false",
         )
 
 

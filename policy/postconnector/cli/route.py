@@ -7,6 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterable
+from functools import partial
 
 from postconnector.cli.command import Command
 from postconnector.cli.connectors import read_file, valid_organization
@@ -129,7 +130,7 @@ def _standpoint(organization: Organization, wanted: str | None) -> str | None:
 
 
 def _run_batch(organization: Organization, server: str | None, lines: Iterable[str]) -> int:
-    batch = Batch(organization, server, path_of)
+    batch = Batch(organization, server, partial(path_of, organization.host))
     status = os.EX_OK
     for number, line in enumerate(lines, 1):
         try:

@@ -64,7 +64,9 @@ def answer_for(local: LocalRouting, recipient: Recipient, message: Message) -> R
     outcome = explanation.outcome
     queue = delivery(outcome, recipient, local.table.standpoint)
     candidate = outcome.candidate if isinstance(outcome, Selected) else None
-    path = path_of(candidate, local.server) if candidate is not None else None
+    path = (
+        path_of(local.organization.host, candidate, local.server) if candidate is not None else None
+    )
     service, next_hop, lookup, reason = None, None, None, _reason(local, outcome)
     try:
         service, next_hop = _target(local, candidate, recipient) if candidate else (None, None)

@@ -7,6 +7,12 @@ from postconnector.model.property_names import EXCHANGE_NAMES
 from postconnector.model.send_connector import Credential, SendConnector
 from postconnector.model.versions import is_in_version
 
+_CREDENTIAL = {
+    "user_name": "UserName",
+    "password_file": "PasswordFile",
+    "token_file": "TokenFile",
+}
+
 Shown = str | int | bool | None | list[str] | dict[str, str]
 
 
@@ -33,6 +39,6 @@ def shown_value(field: str, value: object) -> Shown:
         case tuple():
             return [str(element) for element in value]
         case Credential():
-            return {"UserName": value.user_name, "PasswordFile": value.password_file}
+            return {_CREDENTIAL[name]: text for name, text in value.as_toml().items()}
         case _:
             return str(value)

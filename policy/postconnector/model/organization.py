@@ -25,7 +25,7 @@ _UNIX = re.compile(r"unix:[A-Za-z0-9._/+-]+")
 _INET = re.compile(r"inet:(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 
 
-def _directory(value: object) -> str:
+def _path(value: object) -> str:
     path = values.any_text(value)
     if not path:
         raise ValueError("the path is empty")
@@ -56,15 +56,25 @@ class HostSettings(BaseModel):
     """What postconnector itself needs to know of this host (table `[host]`).
 
     `certificate_directory`: PEM files with our certificates and keys; relative to the folder of
-    the connectors file. `policy_service`: where Postfix asks the policy service. `server`: which
+    the connectors file. `trusted_certificates`: a PEM file of the authorities that the delivery
+    agent trusts instead of those that Postfix, or this machine, trusts.
+    `certificate_revocation_lists`: a folder of CRLs in PEM form. `policy_service`: where Postfix
+    asks the policy service. `delivery_agent`: where it hands mail to the agent.
+    `send_protocol_log_path`: the folder of the protocol log (Set-TransportService). `server`: which
     of the organization's servers this host is. `unmatched`: what no connector matches is
     Postfix' own to route, or is kept as in Exchange's Unreachable queue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    certificate_directory: Annotated[str, PlainValidator(_directory)] = "certificates"
+    certificate_directory: Annotated[str, PlainValidator(_path)] = "certificates"
+    trusted_certificates: Annotated[str, PlainValidator(_path)] | None = None
+    certificate_revocation_lists: Annotated[str, PlainValidator(_path)] | None = None
     policy_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/policy"
+    delivery_agent: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/deliver"
+    send_protocol_log_path: Annotated[str, PlainValidator(_path)] = (
+        "/var/log/postconnector/SmtpSend"
+    )
     server: Annotated[str, PlainValidator(values.name)] | None = None
     unmatched: Annotated[Unmatched, values.choice(Unmatched)] = Unmatched.POSTFIX
 

@@ -9,7 +9,15 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
 
 from postconnector.model import values
 from postconnector.model.address_space import AddressSpace
@@ -118,24 +126,43 @@ def _user_name(value: object) -> str:
     return user
 
 
-def _password_file(value: object) -> str:
+def _secret_file(value: object) -> str:
     path = values.any_text(value)
     if not path:
-        raise ValueError("the path is empty; write the path of a file that holds the password")
+        raise ValueError("the path is empty; write the path of a file that holds the secret")
     return path
 
 
 class Credential(BaseModel):
-    """AuthenticationCredential: a user, and the file that holds the password and nothing else.
+    """AuthenticationCredential: a user, and the file that holds the secret and nothing else.
 
-    The password itself never stands in the connectors file. A relative path is taken from the
-    folder of that file.
+    The secret itself never stands in the connectors file: it is a password, or an OAuth 2.0 access
+    token (XOAUTH2) that something else renews there. A relative path is taken from the folder of
+    the connectors file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     user_name: Annotated[str, PlainValidator(_user_name)]
-    password_file: Annotated[str, PlainValidator(_password_file)]
+    password_file: Annotated[str, PlainValidator(_secret_file)] | None = None
+    token_file: Annotated[str, PlainValidator(_secret_file)] | None = Field(
+        default=None, validate_default=True
+    )
+
+    @field_validator("token_file", mode="after")
+    @classmethod
+    def _is_one_of_both(cls, token_file: str | None, info: ValidationInfo) -> str | None:
+        password_file = info.data.get("password_file", "unfit")
+        if password_file is None and token_file is None:
+            raise ValueError("password_file is missing, or token_file")
+        if password_file is not None and token_file is not None:
+            raise ValueError("password_file and token_file exclude each other")
+        return token_file
+
+    def as_toml(self) -> dict[str, str]:
+        """As it stands in a connectors file."""
+        said = self.model_dump(exclude_none=True)
+        return {name: str(value) for name, value in said.items()}
 
 
 Boolean = Annotated[bool, PlainValidator(values.boolean)]

@@ -132,7 +132,7 @@ class Judge:
         return False
 
     def _is_native(self, candidate: Candidate) -> bool:
-        return path_of(candidate, self._local.server) == "native"
+        return path_of(self._local.organization.host, candidate, self._local.server) == "native"
 
     def _let_pass(self, request: Request, routes: list[RecipientRoute], size: int) -> str:
         for route in routes:

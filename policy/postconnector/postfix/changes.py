@@ -17,8 +17,9 @@ from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.plan import Live, differing_files
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered
+from postconnector.postfix.service_names import AGENT_SERVICE
 from postconnector.postfix.sharing import policy_keys
-from postconnector.postfix.table_names import ROUTE_TABLES, is_secret, reason_of
+from postconnector.postfix.table_names import ROUTE_TABLES, is_for_agent, is_secret, reason_of
 from postconnector.postfix.tables import claim_on_key
 
 MAIN_CF, MASTER_CF = "main.cf", "master.cf"
@@ -47,6 +48,9 @@ class Owners:
     def __init__(self, local: LocalRouting | None) -> None:
         self._local = local
         self._services = {s.name: s.connectors for s in local.services} if local else {}
+        for connector in local.own if local else ():
+            if local is not None and local.agent_reason(connector) is not None:
+                self._services[local.names[connector.name]] = (connector,)
         self._by_next_hop: dict[str, dict[str, str]] = {}
 
     def of_service(self, name: str) -> str | None:
@@ -112,10 +116,11 @@ class Comparison:
         for name in dict.fromkeys((*now, *then)):
             owner = after.of_service(name) if name in then else before.of_service(name)
             if name not in then:
-                yield Change(owner, MASTER_CF, name, "smtp", None)
+                yield Change(owner, MASTER_CF, name, _program(now[name]), None)
                 continue
             if name not in now:
-                yield Change(owner, MASTER_CF, name, None, "smtp", _why(then[name]))
+                program = then[name].program
+                yield Change(owner, MASTER_CF, name, None, program, _why(then[name]))
             reasons = {setting.name: setting.reason for setting in then[name].settings}
             options = options_in(now.get(name, "")), options_in(wanted[name])
             for setting, (old, new) in _different(*options).items():
@@ -126,7 +131,7 @@ class Comparison:
         now = self.live.files.get(file)
         then = self.rendered.files[file].data if file in self.rendered.files else None
         reason, secret = reason_of(file), is_secret(file)
-        if file.endswith(".pem"):
+        if file.endswith(".pem") or is_for_agent(file):
             owner = after.of_entry(file, "") or before.of_entry(file, "")
             yield Change(owner, file, "", _hidden(now), _hidden(then), reason, secret=True)
             return
@@ -137,7 +142,14 @@ class Comparison:
             yield Change(owner, file, key, old, new, reason, secret)
 
 
+def _program(entry: str) -> str:
+    """What an entry of master.cf runs."""
+    return next((line for line in entry.splitlines() if not line.startswith("#")), "").split()[-1]
+
+
 def _why(service: Service) -> str:
+    if service.name == AGENT_SERVICE:
+        return "what Postfix can't do by itself"
     if len(service.connectors) > 1:
         return f"shared by {len(service.connectors)} connectors"
     return service.why_own or "Name"

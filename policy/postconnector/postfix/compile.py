@@ -7,6 +7,7 @@ local and relay domains.
 from collections.abc import Iterator, Mapping, Sequence
 
 from postconnector.model.organization import Unmatched
+from postconnector.postfix.agent import agent_files, agent_parameters, agent_service
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service
 from postconnector.postfix.conflicts import conflicts
 from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
@@ -44,13 +45,15 @@ def compile_organization(
     the connectors is said.
     Raises UnknownAddressError for a server that mail goes to but whose fqdn is not declared.
     """
-    services = tuple(_service(service, local, facts) for service in local.services)
-    tables = tuple(compile_tables(local, own, passwords, services, entries))
+    native = tuple(_service(service, local, facts) for service in local.services)
+    services = (*native, *agent_service(local, facts))
+    tables = tuple(compile_tables(local, own, passwords, native, entries))
     default = local.table.default
     parameters = (
         *_routing_parameters(default, local, facts, {table.name for table in tables}),
         *_policy_parameters(local, facts),
-        *_host_tables(services, facts),
+        *_host_tables(native, facts),
+        *agent_parameters(services),
     )
     names = [parameter.name for parameter in parameters]
     return Compiled(
@@ -59,15 +62,16 @@ def compile_organization(
         parameters=parameters,
         certificates={
             certificate_file(service.name): certificates[service.connectors[0].name]
-            for service in services
+            for service in native
             if service.connectors[0].name in certificates
         },
+        agent_files=agent_files(local, passwords, certificates),
         agent_only=tuple(
             AgentOnly(connector, reason)
             for connector in local.own
             if (reason := local.agent_reason(connector)) is not None
         ),
-        warnings=tuple(conflicts(local, facts, own, services, default, entries, names)),
+        warnings=tuple(conflicts(local, facts, own, native, default, entries, names)),
         refusals=tuple(refusals(facts, local, own, entries)),
     )
 

@@ -9,15 +9,17 @@ from postconnector.postfix.settings import Setting
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An smtp(8) service in master.cf, and the connectors that it carries out.
+    """A service in master.cf, and the connectors that it carries out.
 
     `why_own`: what keeps its only connector from sharing, on a host with many connectors.
+    `program`: smtp, or lmtp for the one that hands mail to the delivery agent.
     """
 
     name: str
     connectors: tuple[SendConnector, ...]
     settings: tuple[Setting, ...]
     why_own: str | None = None
+    program: str = "smtp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class AgentOnly:
-    """A connector that Postfix can't carry out by itself, and why."""
+    """A connector that the delivery agent carries out, and why Postfix can't."""
 
     connector: SendConnector
     reason: str
@@ -55,7 +57,8 @@ class Parameter:
 class Compiled:
     """All that is to be published.
 
-    `certificates`: PEM contents by file name within the generation's folder.
+    `certificates`: PEM contents by file name within the generation's folder. `agent_files`: what
+    the delivery agent may read besides, in the same way.
     `warnings`: what on this host works against the connectors. `refusals`: why nothing of this can
     be published here.
     """
@@ -64,6 +67,12 @@ class Compiled:
     tables: tuple[Table, ...]
     parameters: tuple[Parameter, ...]
     certificates: Mapping[str, bytes] = field(repr=False)
+    agent_files: Mapping[str, bytes] = field(repr=False)
     agent_only: tuple[AgentOnly, ...] = ()
     warnings: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+
+    @property
+    def native(self) -> tuple[Service, ...]:
+        """The services of connectors that Postfix carries out by itself."""
+        return tuple(service for service in self.services if service.program == "smtp")

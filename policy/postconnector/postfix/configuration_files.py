@@ -103,7 +103,10 @@ def _entry_name(entry: str) -> str | None:
 
 
 def _entry(service: Service, chroot: str) -> str:
-    lines = [comment(_carried_out_by(service)), f"{service.name} unix - - {chroot} - - smtp\n"]
+    # Of the agent's socket Postfix knows only where it is from outside.
+    where = chroot if service.program == "smtp" else "n"
+    head = f"{service.name} unix - - {where} - - {service.program}\n"
+    lines = [comment(_carried_out_by(service)), head]
     for setting in service.settings:
         option = master_cf_option(setting.name, setting.value, setting.then)
         lines.append(f"  {option}\n")
@@ -112,6 +115,8 @@ def _entry(service: Service, chroot: str) -> str:
 
 def _carried_out_by(service: Service) -> str:
     """Members of a shared service are not listed: they come and go without a reload."""
+    if service.program == "lmtp":
+        return "Send connectors that the delivery agent carries out"
     if len(service.connectors) == 1:
         return f'Send connector "{service.connectors[0].name}"'
     return "Send connectors that differ only in smart host, credential and TLS names"

@@ -1,13 +1,15 @@
 """Writing the folders that Postfix reads our tables from, and taking old ones away."""
 
+import grp
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from postconnector.daemon.own_user import USER
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES, GENERATIONS, LIVE, About
-from postconnector.postfix.host import run_postfix_command, settle
+from postconnector.postfix.host import PostfixError, run_postfix_command, settle
 from postconnector.postfix.rendered import GenerationFile
 from postconnector.sources.writing.files import sync
 
@@ -84,12 +86,29 @@ def _numbered(facts: PostfixFacts) -> list[Path]:
 def _write_file(path: Path, file: GenerationFile) -> None:
     if not path.parent.exists():
         make_directory(path.parent, 0o700 if file.secret else 0o755)
+        if file.for_agent:
+            os.chown(path.parent, 0, agent_group())
+            path.parent.chmod(0o750)
     descriptor = os.open(
         path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.secret else 0o644
     )
     with open(descriptor, "wb") as target:  # noqa: PTH123 (pathlib opens no descriptors)
         os.fchmod(target.fileno(), 0o600 if file.secret else 0o644)
+        if file.for_agent:
+            os.fchown(target.fileno(), 0, agent_group())
+            os.fchmod(target.fileno(), 0o640)
         target.write(file.data)
+
+
+def agent_group() -> int:
+    """The group that the delivery agent runs as. Raises PostfixError if there is none."""
+    try:
+        return grp.getgrnam(USER).gr_gid
+    except KeyError:
+        raise PostfixError(
+            f"there is no group {USER}, which the delivery agent reads its passwords and"
+            " certificates as; install contrib/postfix/sysusers.conf and run systemd-sysusers"
+        ) from None
 
 
 def _build_table(facts: PostfixFacts, source: Path) -> None:

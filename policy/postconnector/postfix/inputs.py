@@ -5,19 +5,20 @@ Everything missing or unfit is a problem of its connector before anything is pub
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from postconnector.certificates.choice import NoCertificateError, choose_certificate
 from postconnector.certificates.store import read_store
+from postconnector.daemon.own_user import USER
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in
 from postconnector.postfix.quoting import UnquotableError, table_entry
-from postconnector.postfix.table_names import password_table
+from postconnector.postfix.table_names import agent_password, password_table
 from postconnector.sources.connector_entry import CONNECTORS
 
 _LONGEST_PASSWORD = 1000
@@ -50,7 +51,7 @@ def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) 
                 _problem(index, connector, "authentication_credential", str(error))
             )
     directory = folder / local.organization.host.certificate_directory
-    _choose_certificates(local, directory, now or datetime.now(UTC), inputs)
+    _choose_certificates(local, [directory], now or datetime.now(UTC), inputs)
     return inputs
 
 
@@ -65,16 +66,30 @@ def read_published_inputs(
         service = local.names.get(connector.name)
         if credential is None or service is None or not logs_in(connector):
             continue
-        if service not in tables:
-            tables[service] = _published_logins(generation / password_table(service))
-        password = tables[service].get(local.next_hop(connector).partition(",")[0])
+        if credential.password_file is None:
+            continue
+        if local.agent_reason(connector) is not None:
+            password = _published_password(generation / agent_password(service))
+        else:
+            if service not in tables:
+                tables[service] = _published_logins(generation / password_table(service))
+            password = tables[service].get(local.next_hop(connector).partition(",")[0])
         if password is None:
             message = "the generation does not hold its password"
             inputs.problems.append(_problem(index, connector, "authentication_credential", message))
         else:
             inputs.passwords[connector.name] = password.removeprefix(f"{credential.user_name}:")
-    _choose_certificates(local, generation / "certificates", now or datetime.now(UTC), inputs)
+    stores = [generation / "certificates", generation / "agent-certificates"]
+    _choose_certificates(local, stores, now or datetime.now(UTC), inputs)
     return inputs
+
+
+def _published_password(file: Path) -> str | None:
+    """What is there for the delivery agent."""
+    try:
+        return file.read_text("utf-8").removesuffix("\n")
+    except OSError:
+        return None
 
 
 def _published_logins(table: Path) -> dict[str, str]:
@@ -93,6 +108,9 @@ def _problem(index: int, connector: SendConnector, name: str, message: str) -> P
 def _password(connector: SendConnector, folder: Path) -> str | None:
     credential = connector.authentication_credential
     if credential is None or not logs_in(connector):
+        return None
+    if credential.password_file is None:
+        _look_at_token(folder / (credential.token_file or ""))
         return None
     path = os.path.join(folder, credential.password_file)  # noqa: PTH118 (there may be thousands)
     try:
@@ -116,6 +134,18 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     return password
 
 
+def _look_at_token(path: Path) -> None:
+    """A token is read when it is needed: something else renews it."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise _UnfitFileError(f"{path}: {error.strerror}") from None
+    if stat.S_IMODE(mode) & 0o007:
+        raise _UnfitFileError(
+            f"{path} can be read by everybody; do: chown root:{USER} {path}; chmod 640 {path}"
+        )
+
+
 def _read(path: str) -> tuple[os.stat_result, bytes]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -125,12 +155,12 @@ def _read(path: str) -> tuple[os.stat_result, bytes]:
 
 
 def _choose_certificates(
-    local: LocalRouting, directory: Path, now: datetime, inputs: Inputs
+    local: LocalRouting, directories: Sequence[Path], now: datetime, inputs: Inputs
 ) -> None:
     wanted = list(_with_certificate(local))
     if not wanted:
         return
-    store = read_store(directory)
+    store = read_store(*directories)
     inputs.problems.extend(
         Problem(text, ("host", "certificate_directory"), severity=Severity.WARNING)
         for text in store.problems

@@ -6,12 +6,12 @@ mail for another's goes to that connector's source servers, which decide again.
 
 from collections.abc import Iterator
 
-from postconnector.model.organization import Organization
+from postconnector.model.organization import HostSettings, Organization
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.smart_host import SmartHost
 from postconnector.model.topology import Server
 from postconnector.postfix.native import agent_reason, next_hop
-from postconnector.postfix.service_names import service_names
+from postconnector.postfix.service_names import AGENT_SERVICE, service_names
 from postconnector.postfix.sharing import connector_services
 from postconnector.selection.outcome import Candidate
 from postconnector.selection.routing_table import RoutingTable
@@ -25,10 +25,10 @@ class UnknownAddressError(Exception):
     """Mail can't be handed to a server of the organization whose host name is not declared."""
 
 
-def path_of(candidate: Candidate, server: Server | None) -> str:
+def path_of(host: HostSettings, candidate: Candidate, server: Server | None) -> str:
     """Which path a candidate's mail takes on a server: `native`, or by the `agent`."""
     own = candidate.reach.hops == 0
-    return "agent" if own and agent_reason(candidate.connector, server) else "native"
+    return "agent" if own and agent_reason(candidate.connector, server, host) else "native"
 
 
 class LocalRouting:
@@ -62,7 +62,7 @@ class LocalRouting:
 
     def agent_reason(self, connector: SendConnector) -> str | None:
         """Why Postfix can't deliver for a connector of this host by itself; None if it can."""
-        return agent_reason(connector, self.server)
+        return agent_reason(connector, self.server, self.organization.host)
 
     def next_hop(self, connector: SendConnector) -> str:
         """The nexthop of a connector of this host; empty means the recipient's domain."""
@@ -92,10 +92,24 @@ class LocalRouting:
         if candidate.reach.hops == 0:
             name = connector.name
             if name not in self._targets:
-                self._targets[name] = f"{self.names[name]}:{self.next_hop(connector)}"
+                self._targets[name] = self.own_target(connector)
             return self._targets[name]
-        servers = ", ".join(f"[{_host_name(server)}]" for server in self._sources(candidate))
+        servers = ", ".join(f"[{host.host}]" for host in self.source_hosts(candidate))
         return f"{_BETWEEN_SERVERS}:{servers}"
+
+    def source_hosts(self, candidate: Candidate) -> list[SmartHost]:
+        """The source servers to which mail for another server's connector goes.
+
+        Raises UnknownAddressError.
+        """
+        sources = self._sources(candidate)
+        return [SmartHost(_host_name(server), is_address=False) for server in sources]
+
+    def own_target(self, connector: SendConnector) -> str:
+        """The same for a connector of this host: its service and next hop, or the agent."""
+        if self.agent_reason(connector) is not None:
+            return f"{AGENT_SERVICE}:{self.organization.host.delivery_agent}"
+        return f"{self.names[connector.name]}:{self.next_hop(connector)}"
 
     def _sources(self, candidate: Candidate) -> list[Server]:
         """The source servers of the site where the connector stands for us."""

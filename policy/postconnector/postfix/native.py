@@ -5,7 +5,7 @@ Pure. What the connector's smtp(8) service is set to stands in `settings`.
 
 from dataclasses import dataclass
 
-from postconnector.model.organization import OrganizationSettings
+from postconnector.model.organization import HostSettings, OrganizationSettings
 from postconnector.model.send_connector import (
     SendConnector,
     SmartHostAuthMechanism,
@@ -32,7 +32,7 @@ class TlsDemand:
         return self.level if self.match is None else f"{self.level} match={self.match}"
 
 
-def agent_reason(connector: SendConnector, server: Server | None = None) -> str | None:
+def agent_reason(connector: SendConnector, server: Server | None, host: HostSettings) -> str | None:
     """Why Postfix on this server can't deliver for this connector by itself; None if it can."""
     if (
         connector.tls_auth_level is TlsAuthLevel.CERTIFICATE_VALIDATION
@@ -41,6 +41,11 @@ def agent_reason(connector: SendConnector, server: Server | None = None) -> str 
         return "Postfix can't check a certificate without its name (CertificateValidation)"
     if any(space.attributes for space in connector.address_spaces):
         return "Postfix can't compare the attributes of X.400 addresses"
+    credential = connector.authentication_credential
+    if logs_in(connector) and credential is not None and credential.token_file is not None:
+        return "Postfix by itself can't log in with a token (token_file)"
+    if host.certificate_revocation_lists is not None and tls_demand(connector).level == "secure":
+        return "Postfix can't look at revocation lists (certificate_revocation_lists)"
     asks_own_dns = connector.use_external_dns_servers_enabled and connector.dns_routing_enabled
     if asks_own_dns and server is not None and server.external_dns_servers:
         return (

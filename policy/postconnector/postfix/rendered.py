@@ -23,10 +23,14 @@ PUBLISHED_CONNECTORS = "connectors.toml"
 
 @dataclass(frozen=True, slots=True)
 class GenerationFile:
-    """A file of a generation; one that is secret is for root alone and never shown."""
+    """A file of a generation; one that is secret is for root alone and never shown.
+
+    `for_agent`: the delivery agent's group may read it too.
+    """
 
     data: bytes = field(repr=False)
     secret: bool = False
+    for_agent: bool = False
     is_table: bool = False
 
 
@@ -45,9 +49,11 @@ def render(
     files = {PUBLISHED_CONNECTORS: GenerationFile(connectors_file)}
     for table in compiled.tables:
         source = table_source(table.entries).encode()
-        files[table.name] = GenerationFile(source, table.secret, not table.patterns)
+        files[table.name] = GenerationFile(source, table.secret, is_table=not table.patterns)
     for name, pem in compiled.certificates.items():
         files[name] = GenerationFile(pem, secret=True)
+    for name, data in compiled.agent_files.items():
+        files[name] = GenerationFile(data, secret=True, for_agent=True)
     configuration = ConfigurationFiles(
         main_cf_with(without_ours(current.main_cf), compiled.parameters, facts.parameters),
         master_cf_with(

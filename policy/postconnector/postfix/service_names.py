@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 PREFIX = "pc-"
+AGENT_SERVICE = "pc-delivery-agent"
+"""The service that hands mail to the delivery agent, whatever its connector."""
+
 _OTHER = re.compile(r"[^a-z0-9]+")
 _LONGEST = 32
-_NEEDS_HASH = re.compile(r"^$|(^|-)[0-9a-f]{8}$")
-"""Nothing left of the name, or what could be mistaken for one with a hash."""
+_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^{AGENT_SERVICE.removeprefix(PREFIX)}$")
+"""Nothing left of the name, what could be mistaken for one with a hash, or the agent's."""
 
 
 def service_names(connector_names: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ DOMAIN_SECURE_TABLE = "domain-secure"
 """TLS policies of the domains in TLSSendDomainSecureList."""
 
 
-_FOLDERS_OF_SECRETS = ("passwords", "certificates")
+_AGENT_FOLDERS = ("agent-passwords", "agent-certificates")
+_FOLDERS_OF_SECRETS = ("passwords", "certificates", *_AGENT_FOLDERS)
 _REASONS = {
     TRANSPORT_TABLE: "AddressSpaces",
     FOREIGN_TABLE: "AddressSpaces",
@@ -21,6 +22,8 @@ _REASONS = {
     "tls-policies": "RequireTLS, TlsAuthLevel, TlsDomain",
     "passwords": "AuthenticationCredential",
     "certificates": "TlsCertificateName",
+    "agent-passwords": "AuthenticationCredential",
+    "agent-certificates": "TlsCertificateName",
 }
 
 
@@ -30,8 +33,23 @@ def reason_of(file: str) -> str:
 
 
 def is_secret(file: str) -> bool:
-    """Whether a file of a generation is for root alone, and never shown."""
+    """Whether a file of a generation is never shown, and only for root, or for the agent too."""
     return file.startswith(tuple(f"{folder}/" for folder in _FOLDERS_OF_SECRETS))
+
+
+def is_for_agent(file: str) -> bool:
+    """Whether the delivery agent may read a secret file."""
+    return file.startswith(tuple(f"{folder}/" for folder in _AGENT_FOLDERS))
+
+
+def agent_password(name: str) -> str:
+    """The password of a connector that the agent carries out, by the name for its service."""
+    return f"agent-passwords/{name}"
+
+
+def agent_certificate(name: str) -> str:
+    """The certificate, with its key, that the agent shows for a connector."""
+    return f"agent-certificates/{name}.pem"
 
 
 def certificate_file(service: str) -> str:

@@ -7,9 +7,10 @@ The transport table gets the small-message winner of every address: `contoso.com
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from postconnector.model.address_space import Specificity
+from postconnector.model.address_space import X400, Specificity
 from postconnector.model.imcea import encapsulated
 from postconnector.model.organization import Unmatched
+from postconnector.model.send_connector import SendConnector
 from postconnector.model.topology import DomainType
 from postconnector.postfix.compiled import Service, Table
 from postconnector.postfix.failures import failure_policy
@@ -120,13 +121,21 @@ def _transport(local: LocalRouting, own: OwnNames, host: HostEntries) -> dict[st
 def _foreign_table(local: LocalRouting) -> Iterator[Table]:
     """Patterns for addresses of other types, which stand in the default accepted domain."""
     domain = local.table.accepted_domains.default
-    entries = tuple(
+    if domain is None:
+        return
+    entries = [
         (_foreign_pattern(kind, text, domain), local.target(winner))
         for kind, text, winner in local.table.foreign_addresses()
-        if domain is not None
-    )
+    ]
+    if (agent := _compares_attributes(local)) is not None:
+        entries.insert(0, (_foreign_pattern(X400, None, domain), local.own_target(agent)))
     if entries:
-        yield Table(FOREIGN_TABLE, entries, patterns=True)
+        yield Table(FOREIGN_TABLE, tuple(entries), patterns=True)
+
+
+def _compares_attributes(local: LocalRouting) -> SendConnector | None:
+    """A connector for X.400 addresses by their attributes: the agent then decides for all."""
+    return next((c for c in local.own if any(s.attributes for s in c.address_spaces)), None)
 
 
 def _foreign_pattern(kind: str, text: str | None, domain: str) -> str:

@@ -18,7 +18,7 @@ from postconnector.model.property_names import (
     folded,
 )
 from postconnector.model.rules import rule_problems
-from postconnector.model.send_connector import SendConnector
+from postconnector.model.send_connector import Credential, SendConnector
 from postconnector.model.versions import default_max_message_size, is_in_version
 from postconnector.sources.fields import Entries, by_field, unknown, validate
 
@@ -28,7 +28,7 @@ _USAGE_SWITCHES = {folded(name): name for name in USAGE_SWITCHES}
 _COMMAND_PARAMETERS = frozenset(folded(name) for name in COMMAND_PARAMETERS)
 _READ_ONLY = frozenset(folded(name) for name in READ_ONLY)
 _LONGEST_NAME = 256
-_CREDENTIAL = {folded("user_name"): "user_name", folded("password_file"): "password_file"}
+_CREDENTIAL = {folded(name): name for name in Credential.model_fields}
 
 
 @dataclass(frozen=True, slots=True)

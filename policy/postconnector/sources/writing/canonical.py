@@ -36,7 +36,7 @@ def connector_as_toml(connector: SendConnector, settings: OrganizationSettings) 
 
 def _toml_value(name: str, value: object) -> object:
     if isinstance(value, Credential):
-        return {"user_name": value.user_name, "password_file": value.password_file}
+        return value.as_toml()
     return shown_value(name, value)
 
 
