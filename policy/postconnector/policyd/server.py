@@ -6,30 +6,20 @@ Whatever goes wrong in judging is answered with 451: our fault defers mail.
 """
 
 import asyncio
-
-# asyncio.to_thread would import this when it is first used, and by then root is given up and
-# the interpreter's files may be out of reach.
-import concurrent.futures.thread  # noqa: F401
-import gc
 import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable
 
+from postconnector.daemon.follower import Follower
 from postconnector.daemon.published import PublishedOrganization
+from postconnector.model.organization import Organization
 from postconnector.policyd.judge import TRY_LATER, HoldsDomain, Judge, OpenMessages
 from postconnector.policyd.protocol import ProtocolError, Request, RequestParser, answer
 from postconnector.postfix.own_domains import OwnDomains
 from postconnector.selection.standpoint import UnknownServerError, local_server
 
 _READ_SIZE = 16 * 1024
-_LOOKS_AGAIN = 1.0
-"""Seconds between two looks at what is published, while nobody asks."""
-
-_WAITS = 0.5
-"""Seconds that a request waits for connectors that were just published; longer, and it is judged
-by those before."""
-
 _IDLE_TIMEOUT = 1800.0
 """Seconds; longer than Postfix keeps a connection (smtpd_policy_service_max_ttl, 1000 s)."""
 
@@ -58,18 +48,13 @@ class PolicyServer:
         holds_domain: HoldsDomain,
         hostname: str | None = None,
     ) -> None:
-        self._published = published
         self._hostname = hostname
         self._holds_domain = holds_domain
         self._messages = OpenMessages()
-        self._judge = self._new_judge()
-        self._reading: asyncio.Task[None] | None = None
+        self._judges = Follower(published, self._new_judge)
         self._clients: set[asyncio.Task[None]] = set()
 
-    def _new_judge(self) -> Judge | None:
-        organization = self._published.organization
-        if organization is None:
-            return None
+    def _new_judge(self, organization: Organization) -> Judge | None:
         try:
             server = local_server(organization, self._hostname)
             return Judge(organization, self._messages, self._holds_domain, server)
@@ -87,7 +72,7 @@ class PolicyServer:
         start = asyncio.start_unix_server if _is_unix(listener) else asyncio.start_server
         server = await start(self._client, sock=listener)
         ready()
-        follower = asyncio.create_task(self._follow())
+        follower = asyncio.create_task(self._judges.follow())
         await stop.wait()
         follower.cancel()
         server.close()
@@ -109,38 +94,9 @@ class PolicyServer:
         finally:
             writer.close()
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOKS_AGAIN)
-            self._start_reading()
-
-    def _start_reading(self) -> None:
-        if self._reading is None and self._published.is_stale():
-            self._reading = asyncio.create_task(self._read())
-
-    async def _read(self) -> None:
-        """Thousands of connectors take a second or two, in which others are answered."""
-        try:
-            if await asyncio.to_thread(self._refresh):
-                self._judge = await asyncio.to_thread(self._new_judge)
-        except Exception:
-            log.exception("our own fault; the connectors in force stay")
-        finally:
-            self._reading = None
-
-    def _refresh(self) -> bool:
-        gc.disable()  # looking for garbage among so many new objects would take longer
-        try:
-            return self._published.refresh()
-        finally:
-            gc.freeze()
-            gc.enable()
-
     async def _action(self, request: Request) -> str:
-        self._start_reading()
-        if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=_WAITS)
-        return TRY_LATER if self._judge is None else await self._judge.action(request)
+        judge = await self._judges.current()
+        return TRY_LATER if judge is None else await judge.action(request)
 
 
 async def converse(
