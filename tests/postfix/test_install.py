@@ -19,7 +19,7 @@ from tests.postfix.conftest import HostMaker
 SOURCE = Path(__file__).resolve().parents[2]
 CONTRIB = SOURCE / "contrib" / "postfix"
 CONNECTORS = CONTRIB / "connectors.toml"
-UNIT = CONTRIB / "postconnector-policy.service"
+UNITS = [CONTRIB / f"postconnector-{daemon}.service" for daemon in ("policy", "deliver")]
 PACKAGES = (SOURCE / "policy" / "postconnector", SOURCE / "milter" / "postconnector_milter")
 MOST_EXPOSED = 15
 """What `systemd-analyze security` may find, in tenths; 100 is no protection at all."""
@@ -91,13 +91,14 @@ def test_the_fragments_are_what_apply_writes(new_host: HostMaker) -> None:
 # --- the unit, its user and its folder
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """The unit file with a program that is there."""
-    text = UNIT.read_text()
+@pytest.fixture(params=UNITS, ids=lambda path: path.stem)
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A unit file with a program that is there."""
+    path: Path = request.param
+    text = path.read_text()
     installed = "ExecStart=/usr/local/bin/postconnector "
     assert installed in text
-    copy = tmp_path / UNIT.name
+    copy = tmp_path / path.name
     copy.write_text(text.replace(installed, f"ExecStart={sys.executable} -m postconnector "))
     return copy
 
