@@ -133,19 +133,26 @@ def _secret_file(value: object) -> str:
     return path
 
 
+def _token_file(value: object) -> str:
+    path = _secret_file(value)
+    if not path.startswith("/"):
+        raise ValueError("write the whole path, from / on: the delivery agent reads it every time")
+    return path
+
+
 class Credential(BaseModel):
     """AuthenticationCredential: a user, and the file that holds the secret and nothing else.
 
     The secret itself never stands in the connectors file: it is a password, or an OAuth 2.0 access
-    token (XOAUTH2) that something else renews there. A relative path is taken from the folder of
-    the connectors file.
+    token (XOAUTH2) that something else renews there. The path of a password file may start in the
+    folder of the connectors file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     user_name: Annotated[str, PlainValidator(_user_name)]
     password_file: Annotated[str, PlainValidator(_secret_file)] | None = None
-    token_file: Annotated[str, PlainValidator(_secret_file)] | None = Field(
+    token_file: Annotated[str, PlainValidator(_token_file)] | None = Field(
         default=None, validate_default=True
     )
 

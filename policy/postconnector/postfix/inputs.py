@@ -110,7 +110,7 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     if credential is None or not logs_in(connector):
         return None
     if credential.password_file is None:
-        _look_at_token(folder / (credential.token_file or ""))
+        _look_at_token(Path(credential.token_file or ""))
         return None
     path = os.path.join(folder, credential.password_file)  # noqa: PTH118 (there may be thousands)
     try:

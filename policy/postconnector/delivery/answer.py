@@ -1,0 +1,39 @@
+"""What became of one recipient: the reply for Postfix, and where it comes from. No I/O."""
+
+from dataclasses import dataclass, replace
+
+from postconnector.delivery.hosts.target import Target
+from postconnector.delivery.reply import Reply, clean
+
+_LONGEST_TEXT = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`reply` as it was said, or as we say it; `relay`: the next hop that was reached.
+
+    `in_reply_to`: what the next hop answered with it, such as "RCPT TO command"; empty if it was
+    not the next hop that spoke. `not_found`: DNS does not know the next hop. `refused_login`:
+    the next hop did not take our login.
+    """
+
+    reply: Reply
+    relay: Target | None = None
+    in_reply_to: str = ""
+    not_found: bool = False
+    refused_login: bool = False
+
+    def with_reply(self, reply: Reply) -> "Answer":
+        """The same with another reply."""
+        return replace(self, reply=reply)
+
+    def told(self) -> Reply:
+        """The reply for Postfix: the next hop's words are said to be its own (RFC 3463 codes)."""
+        text = clean(self.reply.text)[:_LONGEST_TEXT]
+        if self.relay is not None and self.in_reply_to:
+            said = clean(" ".join(filter(None, (str(self.reply.code), self.reply.enhanced, text))))
+            host = f"{clean(self.relay.host)}[{self.relay.address}]"
+            text = f"host {host} said: {said} (in reply to {self.in_reply_to})"
+            if self.reply.is_positive:
+                text = f"{self.relay} said: {said}"
+        return Reply(self.reply.code, self.reply.status, (text,))
