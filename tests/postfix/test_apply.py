@@ -115,7 +115,7 @@ def test_secrets_are_for_root_alone(contoso: World) -> None:
         ("[[send_connector\n", "this is not TOML"),
         (
             GOOD + 'require_tls = true\ntls_auth_level = "CertificateValidation"\n',
-            "needs the delivery agent",
+            "the delivery agent does not answer",
         ),
         (
             GOOD + 'tls_certificate_name = "<I>CN=Nobody<S>CN=nothing"\n',

@@ -168,18 +168,34 @@ def apply_under_strace(
     administrator: Administrator, *arguments: str, log: Path | None = None
 ) -> int:
     """Run apply under strace(1), which can log its system calls and interfere with them."""
-    command = [
-        *("strace", "-qq", "-y", "-o", str(log or os.devnull), "-e", f"trace={CHANGING}"),
+    return under_strace(administrator, "apply", CHANGING, *arguments, log=log).returncode
+
+
+def under_strace(
+    administrator: Administrator,
+    command: str,
+    traced: str,
+    *arguments: str,
+    log: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours under strace(1)."""
+    line = [
+        *("strace", "-qq", "-y", "-o", str(log or os.devnull), "-e", f"trace={traced}"),
         *arguments,
         *(sys.executable, "-m", "postconnector", "-c", str(administrator.connectors_file)),
-        *("--config-directory", str(administrator.host.config_directory), "apply"),
+        *("--config-directory", str(administrator.host.config_directory), command),
     ]
-    return subprocess.run(command, capture_output=True, check=False, timeout=120).returncode
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
 
 
 def calls_of_apply(administrator: Administrator, log: Path) -> list[Call]:
     """The system calls of an apply that comes to its end."""
     assert apply_under_strace(administrator, log=log) == 0
+    return logged_calls(log)
+
+
+def logged_calls(log: Path) -> list[Call]:
+    """What strace(1) wrote of system calls."""
     counts: Counter[str] = Counter()
     calls = []
     for line in log.read_text().splitlines():

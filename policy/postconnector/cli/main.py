@@ -19,6 +19,7 @@ from postconnector.cli.commands import aliases_of, all_commands, command_named
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_error, print_problems
 from postconnector.postfix.host import PostfixError
+from postconnector.postfix.interruption import InterruptedByError, end_in_order
 from postconnector.sources.connectors_file import DEFAULT_FILE
 
 _DESCRIPTION = "Exchange Send connectors for Postfix: declare, check, explain, publish, enforce."
@@ -47,6 +48,7 @@ class _Parser(argparse.ArgumentParser):
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run postconnector with a command line; return the exit status."""
     _print_any_text()
+    end_in_order()
     gc.disable()  # looking for garbage takes longer than all else when there are many connectors
     try:
         arguments = _parse(sys.argv[1:] if command_line is None else command_line)
@@ -59,7 +61,11 @@ def main(command_line: Sequence[str] | None = None) -> int:
     except PostfixError as error:
         print_error(f"fatal: {error}")
         return os.EX_UNAVAILABLE
+    except InterruptedByError as error:
+        print_error(f"interrupted{f': {error}' if str(error) else ''}")
+        return 128 + error.number
     except KeyboardInterrupt:
+        print_error("interrupted")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -226,6 +226,7 @@ def _run(command: Sequence[str], standard_input: str = "") -> subprocess.Complet
             errors="surrogateescape",
             timeout=_COMMAND_TIMEOUT,
             check=False,
+            process_group=0,  # Ctrl-C is for us, not for a reload that is under way
         )
     except FileNotFoundError:
         raise PostfixError(f"{command[0]} is not installed; install Postfix") from None

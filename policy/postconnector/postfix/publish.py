@@ -7,6 +7,7 @@ new configuration, whole; a mark says that it is unfinished, and doing it again 
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from postconnector.postfix.generation_folder import (
 )
 from postconnector.postfix.generations import LIVE, About
 from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
+from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.plan import Live, only_tables_differ, read_live, routes_differ
@@ -85,6 +87,10 @@ class _Publishing:
         self._stand_in: Rendered | None = None
 
     def run(self, about: About) -> None:
+        with Interruption() as interruption:
+            self._run(about, interruption.heed)
+
+    def _run(self, about: About, heed: Callable[[], None]) -> None:
         now, wanted = self._now(), self._configuration(self._publication.rendered)
         changes = transition(now, wanted, self._with_stand_ins)
         swap = Swap(self._host, self._facts, self._publication.current, changes, self._number)
@@ -98,7 +104,7 @@ class _Publishing:
             self._progress.begins("bringing them into force")
             swap.stage(self._generation.relative_to(own))
             mark_unfinished(own, self._number, about)
-            swap.bring_into_force()
+            swap.bring_into_force(heed)
             self._progress.begins("asking the live tables")
             verify(self._host, self._facts, self._publication.compiled)
         except BaseException:

@@ -21,8 +21,7 @@ class ReplacedFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
-        self._versions = 0
-        self._at = 0
+        self.at = 0
 
     def stage(self, texts: Sequence[str]) -> None:
         """Write the new contents beside the file, and keep each, and the old, by a second name."""
@@ -39,25 +38,25 @@ class ReplacedFile:
             settle(new)
             sync(new)
             self._kept(number).hardlink_to(new)
-        self._versions = len(texts)
 
     def advance(self) -> None:
-        """Put the next content in place."""
-        self._new(self._at + 1).rename(self._path)
-        self._at += 1
+        """Put the next content in place, the one numbered `at` then. Raises OSError, then too."""
+        self._new(self.at + 1).rename(self._path)
+        self.at += 1
         sync(self._path.parent)
 
-    def go_back(self) -> None:
-        """Put the content from before the last advance in place."""
-        self._kept(self._at - 1).rename(self._path)
-        self._at -= 1
-        sync(self._path.parent)
+    def go_back(self, at: int) -> None:
+        """Put the content in place that was there at this number, if it is not."""
+        if self.at > at:
+            self._kept(at).rename(self._path)
+            self.at = at
+            sync(self._path.parent)
 
     def forget(self) -> None:
         """Remove what was staged or kept, by this or a command that was killed."""
         for path in self._path.parent.glob(f".{self._path.name}{_MARK}*"):
             path.unlink(missing_ok=True)
-        self._versions = self._at = 0
+        self.at = 0
 
     def _new(self, number: int) -> Path:
         return self._path.with_name(f".{self._path.name}{_MARK}new{number}")
@@ -73,6 +72,7 @@ class ReplacedLink:
         self._link = link
         self._new = link.with_name(f"{link.name}.new")
         self._kept = link.with_name(f"{link.name}.kept")
+        self.at = 0
 
     def stage(self, target: Path) -> None:
         """Make the new link beside the old one, and the old one a second time."""
@@ -82,19 +82,24 @@ class ReplacedLink:
             self._kept.symlink_to(self._link.readlink())
 
     def advance(self) -> None:
-        """Put the new link in place."""
+        """Put the new link in place. Raises OSError, also when it is there already."""
         self._new.rename(self._link)
+        self.at = 1
         sync(self._link.parent)
 
-    def go_back(self) -> None:
-        """Put the link from before in place, or none."""
+    def go_back(self, at: int) -> None:
+        """Put the link from before (0) in place, or none, if it is not."""
+        if self.at <= at:
+            return
         if self._kept.is_symlink():
             self._kept.rename(self._link)
         else:
             self._link.unlink(missing_ok=True)
+        self.at = at
         sync(self._link.parent)
 
     def forget(self) -> None:
         """Remove what was staged or kept."""
         self._new.unlink(missing_ok=True)
         self._kept.unlink(missing_ok=True)
+        self.at = 0

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from postconnector.postfix.configuration_files import master_cf_with, without_ours
@@ -48,6 +49,7 @@ class Swap:
 
     def stage(self, live_target: Path) -> None:
         """Write everything that the steps will put in place. Raises OSError."""
+        forget_sockets(self._private)  # of one that was undone: nobody listens there now
         self._master_cf.stage(
             [
                 master_cf_with(self._original, {**change.services, **self._mark(n)})
@@ -58,15 +60,20 @@ class Swap:
         self._main_cf.stage([c.main_cf for c in self._changes if c.step is Step.MAIN_CF])
         self._live.stage(live_target)
 
-    def bring_into_force(self) -> None:
-        """The steps that can be undone. Raises OSError or PostfixError."""
+    def bring_into_force(self, heed: Callable[[], None]) -> None:
+        """The steps that can be undone; `heed` may raise between them.
+
+        Raises OSError or PostfixError.
+        """
         for number in range(self._last + 1):
-            self._carry_out(number)
+            heed()
+            self._carry_out(number, heed)
+        heed()
 
     def clear_away(self) -> None:
         """The steps that remain, and what was staged. Raises OSError or PostfixError."""
         for number in range(self._last + 1, len(self._changes)):
-            self._carry_out(number)
+            self._carry_out(number, _nothing)
         self.forget()
         forget_sockets(self._private)
 
@@ -78,6 +85,7 @@ class Swap:
             self._host.reload()
         self._undo.clear()
         self.forget()
+        forget_sockets(self._private)
 
     def forget(self) -> None:
         """Remove what was staged or kept."""
@@ -90,7 +98,7 @@ class Swap:
         name = self._marks.get(number)
         return {} if name is None else {name: f"{name} unix - - - - 0 error\n"}
 
-    def _carry_out(self, number: int) -> None:
+    def _carry_out(self, number: int, heed: Callable[[], None]) -> None:
         step = self._changes[number].step
         replaced: ReplacedFile | ReplacedLink
         match step:
@@ -100,20 +108,26 @@ class Swap:
                 replaced = self._main_cf
             case Step.LIVE:
                 replaced = self._live
+        # Before it is done: a step that fails may be done all the same.
+        self._undo.append(partial(replaced.go_back, replaced.at))
         replaced.advance()
-        self._undo.append(replaced.go_back)
         if step is not Step.LIVE and self._host.is_running():
             self._host.reload()
             if (mark := self._marks.get(number)) is not None:
-                self._wait_for(self._private / mark)
+                self._wait_for(self._private / mark, heed)
 
-    def _wait_for(self, endpoint: Path) -> None:
+    def _wait_for(self, endpoint: Path, heed: Callable[[], None]) -> None:
         """master(8) makes the sockets of new services in the order of the file, the mark last."""
         deadline = time.monotonic() + _RELOAD_TIMEOUT
         while not endpoint.exists():
+            heed()
             if time.monotonic() > deadline:
                 raise PostfixError("Postfix did not start the new services; see its log")
             time.sleep(0.005)
+
+
+def _nothing() -> None:
+    """What is not to be interrupted any more."""
 
 
 def forget_sockets(private: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from postconnector.postfix.configuration_files import without_ours
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.host import ConfigurationFiles, PostfixHost
+from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.replaced_file import ReplacedFile
 from postconnector.postfix.staged_check import check_staged
@@ -54,18 +55,19 @@ def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
         check_staged(removal.wanted, removal.current)
         say("Postfix has checked main.cf and master.cf without our part")
-        _swap(removal)
-        queue = host.expanded("queue_directory")["queue_directory"]
-        forget_sockets(Path(queue, "private"))
-        shutil.rmtree(folder)
+        with Interruption() as interruption:
+            _swap(removal, interruption.heed)
+            queue = host.expanded("queue_directory")["queue_directory"]
+            forget_sockets(Path(queue, "private"))
+            shutil.rmtree(folder)
 
 
-def _swap(removal: Removal) -> None:
+def _swap(removal: Removal, heed: Callable[[], None]) -> None:
     host = removal.host
     now, then = removal.current, removal.wanted
     main_cf = ReplacedFile(host.config_directory / "main.cf")
     master_cf = ReplacedFile(host.config_directory / "master.cf")
-    changing, undo = [], []
+    changing = []
     try:
         for file, before, after in (
             (main_cf, now.main_cf, then.main_cf),
@@ -75,13 +77,17 @@ def _swap(removal: Removal) -> None:
                 file.stage([after])
                 changing.append(file)
         for file in changing:
+            heed()
             file.advance()
-            undo.append(file.go_back)
             if host.is_running():
                 host.reload()
+        heed()
     except BaseException:
-        for go_back in reversed(undo):
-            go_back()
+        gone = [file for file in changing if file.at]
+        for file in reversed(gone):
+            file.go_back(0)
+        if gone and host.is_running():
+            host.reload()
         raise
     finally:
         main_cf.forget()
