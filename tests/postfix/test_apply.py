@@ -114,10 +114,6 @@ def test_secrets_are_for_root_alone(contoso: World) -> None:
         ("[[send_connector]]\nname = 'X'\nadress_spaces = ['*']\n", "did you mean address_spaces?"),
         ("[[send_connector\n", "this is not TOML"),
         (
-            GOOD + 'require_tls = true\ntls_auth_level = "CertificateValidation"\n',
-            "the delivery agent does not answer",
-        ),
-        (
             GOOD + 'tls_certificate_name = "<I>CN=Nobody<S>CN=nothing"\n',
             "no certificate with this issuer and subject",
         ),

@@ -94,19 +94,26 @@ def _require_publishable(publication: Publication) -> None:
         raise configuration_error(reason)
 
 
-def _require_delivery_agent(publication: Publication) -> None:
+def failing_delivery_agent(publication: Publication) -> str | None:
+    """Why the delivery agent, if one is needed, does not answer, and what to do about it."""
     needing = publication.compiled.agent_only
     if not needing:
-        return
+        return None
     text = publication.local.organization.host.delivery_agent
     endpoint = Endpoint.parse(text, publication.facts.queue_directory)
-    if (failure := delivery_agent_failure(endpoint)) is not None:
-        raise CommandFailedError(
-            os.EX_UNAVAILABLE,
-            f"the delivery agent does not answer at {endpoint} ({failure}), and connector"
-            f" {quoted(needing[0].connector.name)} needs it: {needing[0].reason}; start it first:"
-            " systemctl start postconnector-deliver, or set enabled = false",
-        )
+    failure = delivery_agent_failure(endpoint)
+    if failure is None:
+        return None
+    return (
+        f"the delivery agent does not answer at {endpoint} ({failure}), and connector"
+        f" {quoted(needing[0].connector.name)} needs it: {needing[0].reason}; start it:"
+        " systemctl start postconnector-deliver"
+    )
+
+
+def _require_delivery_agent(publication: Publication) -> None:
+    if (failure := failing_delivery_agent(publication)) is not None:
+        raise CommandFailedError(os.EX_UNAVAILABLE, failure)
 
 
 def _require_policy_service(endpoint: Endpoint) -> None:

@@ -4,6 +4,7 @@ import argparse
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from postconnector.certificates.store import read_store
 from postconnector.cli.command import Command
@@ -11,7 +12,8 @@ from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_diff, print_json, print_line, print_problems, print_table
 from postconnector.cli.progress import progress
 from postconnector.cli.publication import PREPARING, find_host, prepare_again
-from postconnector.cli.publishing import unfinished_sentence
+from postconnector.cli.publishing import failing_delivery_agent, unfinished_sentence
+from postconnector.daemon.endpoint import Endpoint
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import Generation, read_generations
@@ -97,6 +99,8 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
         status.problems.append(
             f"the policy service does not answer at {endpoint} ({failure}): Postfix defers mail"
         )
+    if (failure := failing_delivery_agent(publication)) is not None:
+        status.problems.append(failure)
     if (unfinished := unfinished_sentence(publication)) is not None:
         status.problems.append(unfinished)
     told.begins("comparing")
@@ -108,7 +112,8 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
 
 def _look_at_certificates(status: Status, live: Generation) -> None:
     now = datetime.now(UTC)
-    for certificate in read_store(live.folder / "certificates").certificates:
+    folders = live.folder / "certificates", live.folder / "agent-certificates"
+    for certificate in read_store(*folders).certificates:
         days = (certificate.not_after - now).days
         service = certificate.file.stem
         status.certificates.append(
@@ -137,11 +142,20 @@ def _look_at_services(status: Status, publication: Publication) -> None:
         status.problems.append(f"{error}; postconnector apply puts it right")
     private = facts.queue_directory / "private"
     for service in compiled.services if status.postfix_running else ():
-        if not (private / service.name).is_socket():
+        if not _is_listened_on(private / service.name):
             status.problems.append(
                 f"Postfix has not started the service {service.name}: its log says why, or it"
                 " needs a reload (postfix reload)"
             )
+
+
+def _is_listened_on(endpoint: Path) -> bool:
+    """master(8) leaves the sockets of services that are gone: only connecting tells."""
+    try:
+        Endpoint(path=endpoint).connect(timeout=5.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _look_at_the_queue(status: Status, host: PostfixHost, table: RoutingTable) -> None:
