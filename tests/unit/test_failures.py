@@ -1,4 +1,4 @@
-"""What error policies become: patterns over an enhanced status code and its text."""
+"""What error policies make of failures: Postfix' patterns and the delivery agent say the same."""
 
 import itertools
 import re
@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postconnector.delivery.answer import Answer
+from postconnector.delivery.failures import judged
+from postconnector.delivery.hosts.target import Target
+from postconnector.delivery.reply import Reply
+from postconnector.enforcement.failure_policy import FailurePolicy, failure_policy
 from postconnector.model.enhanced_status_code import EnhancedStatusCode
 from postconnector.model.organization import Organization, OrganizationSettings
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
-from postconnector.postfix.failures import FailurePolicy, failure_policy
+from postconnector.postfix.failures import failure_patterns, failure_table
 from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.quoting import table_entry
@@ -35,9 +40,16 @@ def policy(*names: str, settings: OrganizationSettings = LISTS) -> FailurePolicy
 
 
 def becomes(found: FailurePolicy, code: str, text: str = SAID) -> str:
+    """The code of a failure by Postfix' patterns, and by the rule itself."""
+    after = filtered(found, code, text)
+    assert found.counts_as(code, from_dns=text is UNKNOWN) == after
+    return after
+
+
+def filtered(found: FailurePolicy, code: str, text: str) -> str:
     """What regexp_table(5) makes of a failure; the status filter keeps what no pattern matches."""
     said = f"{code} {text}"
-    for pattern, result in found.patterns:
+    for pattern, result in failure_patterns(found):
         match = re.match(pattern.removeprefix("/").removesuffix("/"), said, re.I | re.S)
         if match is not None:
             said = match.expand(result.replace("$1", "\\1"))
@@ -109,18 +121,18 @@ def test_a_code_is_downgraded_exactly_where_it_is_named(
     ],
 )
 def test_a_table_for_each_combination(names: tuple[str, ...], table: str | None) -> None:
-    assert policy(*names).table == table
-    assert policy(*reversed(names)).table == table
+    assert failure_table(policy(*names)) == table
+    assert failure_table(policy(*reversed(names))) == table
 
 
 def test_without_lists_there_is_nothing_to_do() -> None:
     nothing = OrganizationSettings()
-    assert policy(UP, DOWN, settings=nothing).table is None
+    assert failure_table(policy(UP, DOWN, settings=nothing)) is None
     assert policy(UP, DOWN, DNS, settings=nothing) == policy(DNS)
 
 
 def test_patterns_can_be_written_as_entries_of_a_table() -> None:
-    for key, value in policy(UP, DOWN, DNS).patterns:
+    for key, value in failure_patterns(policy(UP, DOWN, DNS)):
         assert table_entry(key, value) == f"{key}\t{value}\n"
 
 
@@ -182,3 +194,82 @@ def test_failed_logins_are_temporary_where_it_is_said(names: tuple[str, ...]) ->
     settings = {s.name: s.value for s in compiled(names).services[0].settings}
     said = "DowngradeAuthFailures" in names
     assert settings.get("smtp_sasl_auth_soft_bounce") == ("yes" if said else None)
+
+
+# --- answers of the delivery agent
+
+MX = Target("mx.contoso.com", "192.0.2.1", 25)
+AT_RCPT = "RCPT TO command"
+
+
+def said(code: int, enhanced: str | None, in_reply_to: str = AT_RCPT) -> Answer:
+    return Answer(Reply(code, enhanced, ("no",)), MX, in_reply_to)
+
+
+def ours(code: int, enhanced: str, *, not_found: bool = False) -> Answer:
+    return Answer(Reply(code, enhanced, ("no",)), not_found=not_found)
+
+
+@pytest.mark.parametrize(
+    ("names", "answer", "code", "status"),
+    [
+        ((DOWN,), said(550, "5.7.1"), 450, "4.7.1"),
+        ((DOWN,), said(551, "5.7.1"), 451, "4.7.1"),
+        ((DOWN,), said(552, "5.2.2"), 452, "4.2.2"),
+        ((DOWN,), said(555, "5.2.2"), 455, "4.2.2"),
+        ((DOWN,), said(553, "5.7.1"), 451, "4.7.1"),
+        ((DOWN,), said(554, "5.7.1"), 451, "4.7.1"),
+        ((DOWN,), said(521, "5.7.1"), 451, "4.7.1"),
+        ((DOWN,), said(550, "5.1.1"), 550, "5.1.1"),
+        ((DOWN,), said(550, None), 550, "5.0.0"),
+        ((UP,), said(450, "4.7.1"), 550, "5.7.1"),
+        ((UP,), said(451, "4.7.1"), 554, "5.7.1"),
+        ((UP,), said(452, "4.7.1"), 552, "5.7.1"),
+        ((UP,), said(421, "4.7.0"), 554, "5.7.0"),
+        ((UP,), said(450, None), 450, "4.0.0"),
+        ((UP,), ours(451, "4.4.1"), 554, "5.4.1"),
+        ((UP, DOWN), said(250, "2.0.0"), 250, "2.0.0"),
+        ((DNS,), ours(550, "5.4.4", not_found=True), 450, "4.4.4"),
+        ((DNS,), ours(556, "5.1.10"), 556, "5.1.10"),
+        ((DNS,), said(550, "5.4.4"), 550, "5.4.4"),
+        ((), ours(550, "5.4.4", not_found=True), 550, "5.4.4"),
+    ],
+)
+def test_the_answer_of_the_delivery_agent(
+    names: tuple[str, ...], answer: Answer, code: int, status: str
+) -> None:
+    told = judged(answer, policy(*names)).told()
+    assert (told.code, told.status) == (code, status)
+
+
+def test_a_list_never_makes_permanent_what_dns_could_not_tell() -> None:
+    listed = OrganizationSettings.model_validate({"upgraded_failures": ["4.4.3", "4.4.4"]})
+    both = policy(UP, DNS, settings=listed)
+    unheard, unknown = ours(451, "4.4.3"), ours(550, "5.4.4", not_found=True)
+    assert judged(unheard, both) is unheard
+    assert judged(unknown, both).told().code == 450
+    assert judged(said(451, "4.4.3"), both).told().status == "5.4.3", "the next hop's own trouble"
+    assert judged(unheard, policy(UP, settings=listed)).told().status == "5.4.3"
+
+
+def test_what_the_next_hop_said_stays_in_the_text() -> None:
+    told = judged(said(550, "5.7.1"), policy(DOWN)).told()
+    assert (told.code, told.status) == (450, "4.7.1")
+    assert told.text.endswith(" said: 550 5.7.1 no (in reply to RCPT TO command)")
+    assert judged(said(550, "5.7.1"), policy(DOWN)).relay == MX
+
+
+def test_an_answer_that_no_policy_is_about_stays_the_same() -> None:
+    answer = said(550, "5.1.1")
+    assert judged(answer, policy(UP, DOWN, DNS)) is answer
+
+
+@pytest.mark.parametrize("names", [(), (DOWN,), ("DowngradeAuthFailures",)])
+def test_a_refused_login_is_temporary(names: tuple[str, ...]) -> None:
+    """To Postfix too: smtp_sasl_auth_soft_bounce. Its filter comes after that."""
+    reply = Reply(535, "5.7.8", ("bad credentials",))
+    answer = Answer(reply, MX, "AUTH command", refused_login=True)
+    told = judged(answer, policy(*names)).told()
+    assert (told.code, told.status) == (451, "4.7.8")
+    assert "said: 535 5.7.8 bad credentials (in reply to AUTH command)" in told.text
+    assert judged(answer, policy(UP)).told().status == "5.7.8"

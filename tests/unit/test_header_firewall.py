@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from postconnector.enforcement.header_firewall import HeaderFirewall, header_firewall
 from postconnector.model.organization import OrganizationSettings
-from postconnector.postfix.header_firewall import HeaderFirewall, header_firewall
+from postconnector.postfix.header_checks import header_patterns, header_table
 from tests.unit.connectors import connector
 
 RECEIVED = "Received: from a by b; Tue, 24 Nov 2026 01:02:03 +0000"
@@ -36,7 +37,7 @@ def firewall(version: str = "2013", **properties: object) -> HeaderFirewall:
 
 def leaves_as(found: HeaderFirewall, header: str) -> str | None:
     """What regexp_table(5) and header_checks(5) make of a header."""
-    for pattern, action in found.patterns:
+    for pattern, action in header_patterns(found):
         match = re.match(pattern.removeprefix("/").removesuffix("/"), header, re.I | re.S)
         if match is not None:
             word, _, text = action.partition(" ")
@@ -108,5 +109,24 @@ def test_tables_have_the_same_name_only_for_the_same_patterns() -> None:
         for cloud in (False, True)
         for properties in ({}, EXTERNALLY_SECURED, VERIFIED)
     }
-    assert len({each.table for each in found}) == len({each.patterns for each in found})
-    assert all((each.table is None) == (not each.patterns) for each in found)
+    tables = {header_table(each): header_patterns(each) for each in found}
+    assert len(tables) == len(set(tables.values())) == len(found)
+    assert all((name is None) == (not patterns) for name, patterns in tables.items())
+    assert {header_table(each) for each in found if each.is_open} == {None}
+
+
+@pytest.mark.parametrize(
+    ("properties", "permissions"),
+    [
+        ({}, ("SendRoutingHeaders",)),
+        ({"usage": "Internal"}, ()),
+        (
+            {"usage": "Internal", **EXTERNALLY_SECURED},
+            ("SendRoutingHeaders", "SendForestHeaders", "SendOrganizationHeaders"),
+        ),
+    ],
+)
+def test_permissions_by_their_names(
+    properties: dict[str, object], permissions: tuple[str, ...]
+) -> None:
+    assert firewall("2013", **properties).permissions == permissions

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.model.address_space import Specificity
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.header_firewall import header_firewall
 from postconnector.postfix.host_entries import EVERYTHING, HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop, tls_demand

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from postconnector.enforcement.failure_policy import failure_policy
+from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.model.error_policies import ErrorPolicy
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.send_connector import (
@@ -16,8 +18,8 @@ from postconnector.model.send_connector import (
     SendConnector,
 )
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.failures import failure_policy
-from postconnector.postfix.header_firewall import header_firewall
+from postconnector.postfix.failures import failure_table
+from postconnector.postfix.header_checks import header_table
 from postconnector.postfix.native import TlsDemand, logs_in, mutual_tls_domains, tls_demand
 from postconnector.postfix.table_names import (
     DOMAIN_SECURE_TABLE,
@@ -150,7 +152,7 @@ def _connections(connector: SendConnector) -> Iterator[Setting]:
 def _failures(
     connector: SendConnector, facts: PostfixFacts, settings: OrganizationSettings
 ) -> Iterator[Setting]:
-    table, reason = failure_policy(connector, settings).table, "ErrorPolicies"
+    table, reason = failure_table(failure_policy(connector, settings)), "ErrorPolicies"
     if table is not None:
         name = "smtp_delivery_status_filter"
         yield Setting(name, facts.pattern_table(table), reason, host_tables(name, facts))
@@ -161,7 +163,7 @@ def _failures(
 def _headers(
     connector: SendConnector, facts: PostfixFacts, settings: OrganizationSettings
 ) -> Iterator[Setting]:
-    table = header_firewall(connector, settings).table
+    table = header_table(header_firewall(connector, settings))
     if table is not None:
         name, reason = "smtp_header_checks", "Usage, CloudServicesMailEnabled"
         yield Setting(name, facts.pattern_table(table), reason, host_tables(name, facts))

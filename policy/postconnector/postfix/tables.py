@@ -7,14 +7,16 @@ The transport table gets the small-message winner of every address: `contoso.com
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from postconnector.enforcement.failure_policy import failure_policy
+from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.model.address_space import X400, Specificity
 from postconnector.model.imcea import encapsulated
 from postconnector.model.organization import Unmatched
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.topology import DomainType
 from postconnector.postfix.compiled import Service, Table
-from postconnector.postfix.failures import failure_policy
-from postconnector.postfix.header_firewall import header_firewall
+from postconnector.postfix.failures import failure_patterns, failure_table
+from postconnector.postfix.header_checks import header_patterns, header_table
 from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in, mutual_tls_domains, next_hops, tls_demand
@@ -157,15 +159,15 @@ def _domain_secure_table(services: Sequence[Service], local: LocalRouting) -> It
 def _failure_tables(services: Sequence[Service], local: LocalRouting) -> Iterator[Table]:
     policies = {failure_policy(s.connectors[0], local.settings): None for s in services}
     for policy in policies:
-        if policy.table is not None:
-            yield Table(policy.table, policy.patterns, patterns=True)
+        if (name := failure_table(policy)) is not None:
+            yield Table(name, failure_patterns(policy), patterns=True)
 
 
 def _header_tables(services: Sequence[Service], local: LocalRouting) -> Iterator[Table]:
     firewalls = {header_firewall(s.connectors[0], local.settings): None for s in services}
     for firewall in firewalls:
-        if firewall.table is not None:
-            yield Table(firewall.table, firewall.patterns, patterns=True)
+        if (name := header_table(firewall)) is not None:
+            yield Table(name, header_patterns(firewall), patterns=True)
 
 
 def _tls_policies(service: Service) -> Iterator[Table]:

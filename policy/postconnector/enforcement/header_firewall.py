@@ -1,4 +1,4 @@
-"""The header firewall: which of Exchange's headers leave by a connector, and which do not.
+"""The header firewall: which of Exchange's headers leave by a connector, and which do not. Pure.
 
 Header firewall (Exchange 2013), Send connectors (Exchange 2016): a connector's permissions to
 send routing, organization and forest headers come from its usage type up to 2013, and are the
@@ -21,6 +21,42 @@ from postconnector.model.send_connector import (
 from postconnector.model.versions import is_in_version
 from postconnector.postfix.native import mutual_tls_domains
 
+ORGANIZATION = "X-MS-Exchange-Organization-"
+FOREST = "X-MS-Exchange-Forest-"
+CROSS_PREMISES = "X-MS-Exchange-CrossPremises-"
+"""With these the names of headers begin, in any case of letters."""
+
+ROUTING = (
+    "Received",
+    "Resent-Date",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-To",
+    "Resent-Cc",
+    "Resent-Bcc",
+    "Resent-Message-ID",
+)
+"""Whole names of headers."""
+
+CROSSING = (
+    "AuthAs",
+    "AuthMechanism",
+    "AuthSource",
+    "TransportTrafficType",
+    "TransportTrafficSubType",
+    "SCL",
+    "MessageSource",
+    "BCC",
+    "OriginalClientIPAddress",
+    "Antispam-ScanContext",
+    "Processed-By-Journaling",
+    "Mapi-Admin-Submission",
+)
+"""What follows ORGANIZATION in the names of those that CrossPremises headers are made of.
+
+Those seen converted in real mail; Microsoft lists none.
+"""
+
 
 class CrossPremises(Enum):
     """What becomes of X-MS-Exchange-CrossPremises- headers (CloudServicesMailEnabled)."""
@@ -32,10 +68,10 @@ class CrossPremises(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HeaderFirewall:
-    """What one connector does to headers of Exchange.
+    """What one connector does to headers of Exchange, those of the message itself alone.
 
     `organization`: X-MS-Exchange-Organization- and -Forest- headers leave. `routing`: Received
-    and Resent- headers leave.
+    and Resent- headers leave. Where CrossPremises headers are made, that comes first.
     """
 
     organization: bool
@@ -43,54 +79,17 @@ class HeaderFirewall:
     cross_premises: CrossPremises
 
     @property
-    def table(self) -> str | None:
-        """The name of the table of patterns that does it; None if nothing is to be done."""
-        if self.organization and self.routing and self.cross_premises is CrossPremises.AS_THEY_ARE:
-            return None
-        kept = "-".join(
-            word
-            for word, leaves in (("organization", self.organization), ("routing", self.routing))
-            if leaves
-        )
-        return f"headers/keep-{kept or 'neither'}-cross-premises-{self.cross_premises.value}"
+    def is_open(self) -> bool:
+        """Whether every header leaves as it is."""
+        as_they_are = self.cross_premises is CrossPremises.AS_THEY_ARE
+        return self.organization and self.routing and as_they_are
 
     @property
-    def patterns(self) -> tuple[tuple[str, str], ...]:
-        """header_checks(5) in the form of regexp_table(5): the first that matches counts."""
-        cross_premises = {
-            CrossPremises.AS_THEY_ARE: (),
-            CrossPremises.REMOVED: (("/^X-MS-Exchange-CrossPremises-/", "IGNORE"),),
-            CrossPremises.MADE: (_MADE_CROSS_PREMISES,),
-        }[self.cross_premises]
-        return (
-            *cross_premises,
-            *(() if self.organization else _WITHOUT_ORGANIZATION),
-            *(() if self.routing else _WITHOUT_ROUTING),
-        )
-
-    @property
-    def removed(self) -> tuple[str, ...]:
-        """What does not leave, in Exchange's words."""
-        found = [] if self.organization else ["organization", "forest"]
-        return tuple(found if self.routing else [*found, "routing"])
-
-
-_CROSSING = (
-    "AuthAs|AuthMechanism|AuthSource|TransportTrafficType|TransportTrafficSubType|SCL"
-    "|MessageSource|BCC|OriginalClientIPAddress|Antispam-ScanContext|Processed-By-Journaling"
-    "|Mapi-Admin-Submission"
-)
-"""Those seen converted in real mail; Microsoft lists none."""
-
-_MADE_CROSS_PREMISES = (
-    f"/^X-MS-Exchange-Organization-({_CROSSING})(:.*)$/",
-    "REPLACE X-MS-Exchange-CrossPremises-$1$2",
-)
-_WITHOUT_ORGANIZATION = (("/^X-MS-Exchange-(Organization|Forest)-/", "IGNORE"),)
-_WITHOUT_ROUTING = (
-    ("/^Received:/", "IGNORE"),
-    ("/^Resent-(Date|From|Sender|To|Cc|Bcc|Message-ID):/", "IGNORE"),
-)
+    def permissions(self) -> tuple[str, ...]:
+        """The permissions to send headers, by the names that Exchange's protocol log has."""
+        routing = ("SendRoutingHeaders",) if self.routing else ()
+        inner = ("SendForestHeaders", "SendOrganizationHeaders") if self.organization else ()
+        return (*routing, *inner)
 
 
 def header_firewall(connector: SendConnector, settings: OrganizationSettings) -> HeaderFirewall:
