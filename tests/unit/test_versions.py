@@ -101,7 +101,6 @@ def test_deprecated_properties_come_with_what_to_do_instead(
 @pytest.mark.parametrize(
     ("field", "default", "other"),
     [
-        ("protocol_logging_level", "None", "Verbose"),
         ("connector_type", "Default", "XPremises"),
         ("require_oorg", False, True),
         ("frontend_proxy_enabled", False, True),
@@ -116,6 +115,12 @@ def test_what_nothing_carries_out_is_kept_and_reported(
     assert problems[0].message.startswith(f"{EXCHANGE_NAMES[field]} is not carried out: ")
     shown = exchange_form(connector(**{field: other}), ExchangeVersion.SE)
     assert shown[EXCHANGE_NAMES[field]] == other
+
+
+def test_who_writes_the_protocol_log_is_said() -> None:
+    [problem] = found("SE", protocol_logging_level="Verbose")
+    assert (problem.property, problem.severity) == ("protocol_logging_level", Severity.WARNING)
+    assert "the delivery agent" in problem.message
 
 
 @pytest.mark.parametrize("version", VERSIONS)

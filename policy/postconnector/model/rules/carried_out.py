@@ -9,13 +9,12 @@ from postconnector.model.error_policies import ErrorPolicy
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.property_names import EXCHANGE_NAMES
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
-from postconnector.model.send_connector import SendConnector
+from postconnector.model.send_connector import ProtocolLoggingLevel, SendConnector
 from postconnector.model.versions import INSTEAD, is_in_version
 
 RULES: list[Rule] = []
 
 _REASONS = {
-    "protocol_logging_level": "Postfix logs each delivery, but not the dialogue of a connector",
     "connector_type": "a label of the Hybrid Configuration Wizard",
     "require_oorg": "reserved by Microsoft, and not documented",
     "frontend_proxy_enabled": "there is no Front End Transport service; mail leaves directly",
@@ -34,6 +33,18 @@ def _not_carried_out(connector: SendConnector, settings: OrganizationSettings) -
         default = SendConnector.model_fields[field].default
         if value != default and is_in_version(field, settings.exchange_version):
             yield warning(field, f"{EXCHANGE_NAMES[field]} is not carried out: {reason}")
+
+
+@rule_for(RULES, "protocol_logging_level")
+def _protocol_logging(
+    connector: SendConnector, _settings: OrganizationSettings
+) -> Iterator[Finding]:
+    if connector.protocol_logging_level is not ProtocolLoggingLevel.NONE:
+        yield warning(
+            "protocol_logging_level",
+            "ProtocolLoggingLevel Verbose is for mail that the delivery agent carries: Postfix logs"
+            " each delivery that it makes by itself, but not the dialogue",
+        )
 
 
 @rule_for(RULES, "error_policies", "downgraded_failures", "upgraded_failures")
