@@ -7,7 +7,7 @@ import smtplib
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.lab.certificates import IssuedCertificate
@@ -26,6 +26,7 @@ class Administrator:
         self.folder = root / "postconnector"
         self.connectors_file = self.folder / "connectors.toml"
         self.policy_log = root / "policy.log"
+        self.agent_log = root / "deliver.log"
         for folder in ("secrets", "certificates"):
             (self.folder / folder).mkdir(parents=True, mode=0o700)
 
@@ -69,24 +70,29 @@ class Administrator:
         result = self.run("apply")
         assert result.returncode == 0, result.stdout + result.stderr
 
-    @contextmanager
-    def policy_service(self) -> Iterator[Child]:
+    def policy_service(self) -> AbstractContextManager[Child]:
         """Run the policy service as systemd would, from when it listens until the end."""
+        return self._daemon("policy", self.policy_log)
+
+    def delivery_agent(self) -> AbstractContextManager[Child]:
+        """Run the delivery agent in the same way."""
+        return self._daemon("deliver", self.agent_log)
+
+    @contextmanager
+    def _daemon(self, command: str, log: Path) -> Iterator[Child]:
         folder = self.host.queue_directory / "postconnector"
         folder.mkdir(mode=0o755, exist_ok=True)
-        said_before = self.policy_log.stat().st_size if self.policy_log.exists() else 0
+        said_before = log.stat().st_size if log.exists() else 0
         daemon = start_child(
-            [*_POSTCONNECTOR, "policy", "--config-directory", str(self.host.config_directory)],
-            self.policy_log,
+            [*_POSTCONNECTOR, command, "--config-directory", str(self.host.config_directory)], log
         )
         try:
             wait_until(
-                lambda: b"listening on" in self.policy_log.read_bytes()[said_before:] or None,
-                "the policy service",
+                lambda: b"listening on" in log.read_bytes()[said_before:] or None, f"{command}"
             )
             yield daemon
         finally:
-            stop_child(daemon)
+            stop_child(daemon, timeout=60.0)
 
     def smtp(self) -> smtplib.SMTP:
         """A client's session with the host."""

@@ -24,6 +24,7 @@ _WHERE = {
     "rollback": "history.ROLLBACK",
     "remove": "remove.COMMAND",
     "policy": "policy.COMMAND",
+    "deliver": "deliver.COMMAND",
 }
 _ALIASES = {
     "get-sendconnector": "show",

@@ -13,15 +13,21 @@ class Answer:
     """`reply` as it was said, or as we say it; `relay`: the next hop that was reached.
 
     `in_reply_to`: what the next hop answered with it, such as "RCPT TO command"; empty if it was
-    not the next hop that spoke. `not_found`: DNS does not know the next hop. `refused_login`:
-    the next hop did not take our login.
+    not the next hop that spoke. `uncertain`: it may have taken the message. `not_found`: DNS does
+    not know the next hop. `refused_login`: the next hop did not take our login.
     """
 
     reply: Reply
     relay: Target | None = None
     in_reply_to: str = ""
+    uncertain: bool = False
     not_found: bool = False
     refused_login: bool = False
+
+    @property
+    def lets_others_try(self) -> bool:
+        """Whether another host of the next hop may take what this one did not."""
+        return self.reply.is_temporary and not self.uncertain
 
     def with_reply(self, reply: Reply) -> "Answer":
         """The same with another reply."""
@@ -31,9 +37,8 @@ class Answer:
         """The reply for Postfix: the next hop's words are said to be its own (RFC 3463 codes)."""
         text = clean(self.reply.text)[:_LONGEST_TEXT]
         if self.relay is not None and self.in_reply_to:
-            said = clean(" ".join(filter(None, (str(self.reply.code), self.reply.enhanced, text))))
-            host = f"{clean(self.relay.host)}[{self.relay.address}]"
-            text = f"host {host} said: {said} (in reply to {self.in_reply_to})"
-            if self.reply.is_positive:
-                text = f"{self.relay} said: {said}"
+            said = " ".join(filter(None, (str(self.reply.code), self.reply.enhanced, text)))
+            text = f"{self.relay} said: {said}"
+            if not self.reply.is_positive:
+                text += f" (in reply to {self.in_reply_to})"
         return Reply(self.reply.code, self.reply.status, (text,))

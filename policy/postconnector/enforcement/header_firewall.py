@@ -10,6 +10,7 @@ never speak as Exchange servers do, so a next hop is anonymous, externally secur
 from dataclasses import dataclass
 from enum import Enum
 
+from postconnector.enforcement.tls_requirement import mutual_tls_domains
 from postconnector.model.exchange_version import ExchangeVersion
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.send_connector import (
@@ -19,7 +20,6 @@ from postconnector.model.send_connector import (
     Usage,
 )
 from postconnector.model.versions import is_in_version
-from postconnector.postfix.native import mutual_tls_domains
 
 ORGANIZATION = "X-MS-Exchange-Organization-"
 FOREST = "X-MS-Exchange-Forest-"

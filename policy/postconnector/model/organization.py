@@ -32,6 +32,13 @@ def _path(value: object) -> str:
     return path
 
 
+def _whole_path(value: object) -> str:
+    path = _path(value)
+    if not path.startswith("/"):
+        raise ValueError("write the whole path, from / on: the delivery agent goes there itself")
+    return path
+
+
 def _endpoint(value: object) -> str:
     text = values.any_text(value)
     if _UNIX.fullmatch(text):
@@ -68,11 +75,11 @@ class HostSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     certificate_directory: Annotated[str, PlainValidator(_path)] = "certificates"
-    trusted_certificates: Annotated[str, PlainValidator(_path)] | None = None
-    certificate_revocation_lists: Annotated[str, PlainValidator(_path)] | None = None
+    trusted_certificates: Annotated[str, PlainValidator(_whole_path)] | None = None
+    certificate_revocation_lists: Annotated[str, PlainValidator(_whole_path)] | None = None
     policy_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/policy"
     delivery_agent: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/deliver"
-    send_protocol_log_path: Annotated[str, PlainValidator(_path)] = (
+    send_protocol_log_path: Annotated[str, PlainValidator(_whole_path)] = (
         "/var/log/postconnector/SmtpSend"
     )
     server: Annotated[str, PlainValidator(values.name)] | None = None

@@ -5,7 +5,8 @@ Pure. What the connector's smtp(8) service is set to stands in `settings`.
 
 from dataclasses import dataclass
 
-from postconnector.model.organization import HostSettings, OrganizationSettings
+from postconnector.enforcement.tls_requirement import NameSource, Starttls, tls_requirement
+from postconnector.model.organization import HostSettings
 from postconnector.model.send_connector import (
     SendConnector,
     SmartHostAuthMechanism,
@@ -54,13 +55,6 @@ def agent_reason(connector: SendConnector, server: Server | None, host: HostSett
     return None
 
 
-def mutual_tls_domains(connector: SendConnector, settings: OrganizationSettings) -> tuple[str, ...]:
-    """The domains that DomainSecureEnabled reaches only by TLS with the domain's certificate."""
-    if not connector.domain_secure_enabled or not connector.dns_routing_enabled:
-        return ()
-    return () if connector.ignore_starttls else settings.tls_send_domain_secure_list
-
-
 def next_hops(connector: SendConnector) -> tuple[str, ...]:
     """The next hops, in the order in which they are tried; none means the recipient's domain."""
     if connector.dns_routing_enabled:
@@ -82,17 +76,16 @@ def logs_in(connector: SendConnector) -> bool:
 
 
 def tls_demand(connector: SendConnector) -> TlsDemand:
-    """What the connector's TLS properties come to."""
-    if connector.ignore_starttls:
+    """What the connector's TLS properties come to; only the agent checks a chain without a name."""
+    requirement = tls_requirement(connector)
+    if requirement.starttls is Starttls.NEVER:
         return TlsDemand("none", "none")
-    if connector.tls_auth_level is TlsAuthLevel.DOMAIN_VALIDATION:
-        if connector.tls_domain is None:
-            return TlsDemand("secure", "verified: recipient's domain", "nexthop")
-        dot = "." if connector.tls_domain.subdomains else ""
-        match = dot + connector.tls_domain.domain
-        return TlsDemand("secure", f"verified: {connector.tls_domain}", match)
-    if connector.smart_host_auth_mechanism is SmartHostAuthMechanism.BASIC_AUTH_REQUIRE_TLS:
-        return TlsDemand("secure", "verified: smart host's name", "nexthop")
-    if connector.require_tls:
+    if requirement.starttls is Starttls.IF_OFFERED:
+        return TlsDemand(None, "if offered")
+    if requirement.name is None:
         return TlsDemand("encrypt", "encrypted")
-    return TlsDemand(None, "if offered")
+    if requirement.name is not NameSource.TLS_DOMAIN or connector.tls_domain is None:
+        return TlsDemand("secure", f"verified: {requirement.name.value}", "nexthop")
+    dot = "." if connector.tls_domain.subdomains else ""
+    match = dot + connector.tls_domain.domain
+    return TlsDemand("secure", f"verified: {connector.tls_domain}", match)

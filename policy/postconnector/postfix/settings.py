@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from postconnector.enforcement.failure_policy import failure_policy
 from postconnector.enforcement.header_firewall import header_firewall
+from postconnector.enforcement.tls_requirement import mutual_tls_domains
 from postconnector.model.error_policies import ErrorPolicy
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.send_connector import (
@@ -20,7 +21,7 @@ from postconnector.model.send_connector import (
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.failures import failure_table
 from postconnector.postfix.header_checks import header_table
-from postconnector.postfix.native import TlsDemand, logs_in, mutual_tls_domains, tls_demand
+from postconnector.postfix.native import TlsDemand, logs_in, tls_demand
 from postconnector.postfix.table_names import (
     DOMAIN_SECURE_TABLE,
     certificate_file,

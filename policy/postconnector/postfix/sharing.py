@@ -11,18 +11,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from postconnector.enforcement.tls_requirement import mutual_tls_domains
 from postconnector.model.address_space import Specificity
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.problem import quoted
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.native import (
-    TlsDemand,
-    logs_in,
-    mutual_tls_domains,
-    next_hops,
-    tls_demand,
-)
+from postconnector.postfix.native import TlsDemand, logs_in, next_hops, tls_demand
 from postconnector.postfix.service_names import PREFIX
 from postconnector.postfix.settings import Setting, own_settings
 

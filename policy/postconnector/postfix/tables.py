@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from postconnector.enforcement.failure_policy import failure_policy
 from postconnector.enforcement.header_firewall import header_firewall
+from postconnector.enforcement.tls_requirement import mutual_tls_domains
 from postconnector.model.address_space import X400, Specificity
 from postconnector.model.imcea import encapsulated
 from postconnector.model.organization import Unmatched
@@ -19,7 +20,7 @@ from postconnector.postfix.failures import failure_patterns, failure_table
 from postconnector.postfix.header_checks import header_patterns, header_table
 from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.native import logs_in, mutual_tls_domains, next_hops, tls_demand
+from postconnector.postfix.native import logs_in, next_hops, tls_demand
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.sharing import policy_keys
 from postconnector.postfix.table_names import (

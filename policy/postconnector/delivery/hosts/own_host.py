@@ -1,5 +1,6 @@
 """This host, as other people's DNS may name it: mail must not come back to it. No I/O."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -11,7 +12,7 @@ class OwnHost:
     """`names` in lower case; `addresses` at which we receive mail, proxies' in front included."""
 
     names: frozenset[str] = frozenset()
-    addresses: frozenset[IpAddress] = frozenset()
+    addresses: Container[IpAddress] = frozenset()
 
     def is_called(self, host: str) -> bool:
         """Whether this is a name of ours."""

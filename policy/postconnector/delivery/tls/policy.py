@@ -2,26 +2,10 @@
 
 import ssl
 from dataclasses import dataclass
-from enum import Enum
 
+from postconnector.enforcement.tls_requirement import CertificateName, Starttls
 
-class Starttls(Enum):
-    """Whether a session goes over to TLS."""
-
-    NEVER = "never"
-    IF_OFFERED = "if offered"
-    REQUIRED = "required"
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateName:
-    """A name that the next hop's certificate may carry; with `subdomains` any below `domain`."""
-
-    domain: str
-    subdomains: bool = False
-
-    def __str__(self) -> str:
-        return f"*.{self.domain}" if self.subdomains else self.domain
+__all__ = ["CertificateName", "Starttls", "TlsFacts", "TlsFailedError", "TlsPolicy"]
 
 
 @dataclass(frozen=True, slots=True)

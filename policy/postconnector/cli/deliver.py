@@ -1,0 +1,150 @@
+"""postconnector deliver: run the delivery agent in the foreground."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from postconnector.cli import daemon
+from postconnector.cli.command import Command
+from postconnector.daemon.follower import Follower
+from postconnector.daemon.published import PublishedOrganization
+from postconnector.delivery.in_force import InForce
+from postconnector.delivery.lmtp.limits import Limits
+from postconnector.delivery.lmtp.server import LmtpServer
+from postconnector.delivery.lmtp.transaction import Transaction
+from postconnector.delivery.machinery import Machinery
+from postconnector.delivery.protocol_log import ProtocolLog
+from postconnector.delivery.protocol_log_files import Limits as LogLimits
+from postconnector.delivery.reply import Reply
+from postconnector.delivery.secrets import Secrets
+from postconnector.delivery.surroundings import Surroundings
+from postconnector.model.organization import HostSettings, Organization
+from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.local_routing import LocalRouting
+from postconnector.selection.standpoint import UnknownServerError, local_server
+
+_GRACE = 50.0
+"""Seconds in which deliveries end when we are told to stop; systemd waits a little longer."""
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command line."""
+    daemon.add_arguments(parser, "delivery_agent", HostSettings().delivery_agent)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    daemon.start_logging("deliver")
+    host = daemon.find_postfix(arguments, "what this machine trusts is trusted")
+    find = daemon.file_finder(arguments, host)
+    published = PublishedOrganization(find)
+    settings = HostSettings() if published.organization is None else published.organization.host
+    maker = _Maker(host, find)
+    wanted = arguments.listen or settings.delivery_agent
+    with daemon.listening(wanted, host, arguments.user) as (listener, endpoint):
+        follower = Follower(published, maker.make)
+        log_ready = lambda: log.info("listening on %s", endpoint)  # noqa: E731
+        asyncio.run(_serve(listener, follower, Surroundings.of(host), log_ready))
+    return os.EX_OK
+
+
+class _Maker:
+    """Makes of an organization what deliveries go by."""
+
+    def __init__(self, host: PostfixHost | None, find: Callable[[], Path]) -> None:
+        self._host = host
+        self._find = find
+        self._protocol_logs: dict[str, ProtocolLog] = {}
+
+    def make(self, organization: Organization) -> InForce | None:
+        """None, and a line in the log, if nothing can be delivered by it."""
+        try:
+            surroundings = Surroundings.of(self._host)
+            local = LocalRouting(organization, local_server(organization, surroundings.hostname))
+        except (PostfixError, UnknownServerError) as error:
+            log.error("mail is deferred: %s", error)
+            return None
+        secrets = Secrets.published(local, self._find().parent)
+        path = organization.host.send_protocol_log_path
+        if path not in self._protocol_logs:
+            self._protocol_logs[path] = protocol_log(path)
+        return InForce.on(surroundings, local, secrets, self._protocol_logs[path])
+
+
+def protocol_log(path: str) -> ProtocolLog:
+    """The protocol log in this folder, in our own time."""
+    return ProtocolLog(Path(path), LogLimits(), lambda: datetime.now(UTC))
+
+
+async def _serve(
+    listener: socket.socket,
+    follower: Follower[InForce],
+    surroundings: Surroundings,
+    ready: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    machinery = Machinery(surroundings.own)
+    agent = machinery.agent(follower.current)
+
+    async def deliver(transaction: Transaction) -> Sequence[Reply]:
+        answers = await agent.deliver(
+            transaction.envelope, transaction.content, transaction.queue_id
+        )
+        return [answer.told() for answer in answers]
+
+    server = LmtpServer(deliver, Limits(), Path(tempfile.gettempdir()))
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve(listener))
+    following = asyncio.create_task(follower.follow())
+    ready()
+    await stop.wait()
+    following.cancel()
+    await server.stop(_GRACE)
+    await serving
+    machinery.pool.close()
+
+
+COMMAND = Command(
+    name="deliver",
+    summary="run the delivery agent, which does what Postfix can't",
+    description="""
+Takes messages from Postfix by LMTP until it gets SIGTERM, and delivers each recipient by the
+connector that selection gives it: TLS with any certificate name, revocation lists, other DNS
+servers, tokens, protocol log. Keeps no queue: Postfix is answered for each recipient when the
+next hop has answered, and keeps what could not be delivered.
+
+Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
+the file given with -c, and follows every change of that file; a file with errors leaves the
+last good one in force. Started as root, it listens and then gives up root for good. Messages
+above 64 KB are kept in TMPDIR while they are delivered.
+""",
+    details="""
+examples:
+  systemctl start postconnector-deliver
+  postconnector deliver --listen inet:127.0.0.1:10024 -c connectors.toml
+
+Logs to standard error: one line for each recipient, as Postfix' delivery agents do, with the
+queue id; changes of the connectors; faults.
+
+exit status:
+  0   ended by SIGTERM
+  64  the endpoint is none
+  69  there is no Postfix, or the endpoint can't be listened on
+  78  there is no user to run as
+""",
+    add_arguments=add_arguments,
+    run=run,
+    with_postfix=True,
+)

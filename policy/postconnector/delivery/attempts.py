@@ -1,0 +1,133 @@
+"""Delivering to one next hop: target after target, until every recipient has its answer.
+
+As Postfix does, only so many addresses are tried (smtp_mx_address_limit) and so many hosts spoken
+to (smtp_mx_session_limit). The next is tried for recipients that this one would not take for the
+time being, never for those it has refused for good, and never for a message that it may have
+taken: then it is Postfix that comes again, and a duplicate is better than a loss.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+
+from postconnector.delivery.answer import Answer
+from postconnector.delivery.content import Content
+from postconnector.delivery.dialogue_log import DialogueLog
+from postconnector.delivery.envelope import Envelope
+from postconnector.delivery.hosts.back_off import BackOff
+from postconnector.delivery.hosts.target import Target
+from postconnector.delivery.smtp.connection import Connection, StaleConnectionError
+from postconnector.delivery.smtp.pool import ConnectionPool
+from postconnector.delivery.smtp.settings import SessionSettings
+from postconnector.delivery.smtp.steps import SessionFailedError, Stage
+from postconnector.delivery.smtp.transaction import Delivered
+from postconnector.enforcement.header_firewall import HeaderFirewall
+
+_MOST_OF_ONE_HOST, _MOST_ADDRESSES = 5, 20
+_MOST_SESSIONS = 5
+_NOT_REACHED = (Stage.CONNECT, Stage.GREETING)
+_LONGEST = 1200.0
+"""Seconds after which no further target is begun with: Postfix waits for the answers of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one connector's mail gets to its next hop.
+
+    `key`: connections with the same key, to the same target, are alike. `firewall`: the headers
+    that leave. `session_log` is asked for each new connection.
+    """
+
+    key: Hashable
+    targets: Sequence[Target]
+    settings: SessionSettings
+    firewall: HeaderFirewall
+    session_log: Callable[[Target], DialogueLog]
+
+    def tried(self) -> Iterator[Target]:
+        """The targets in their order, no host with all of its addresses."""
+        of_host: Counter[str] = Counter()
+        for target in self.targets[:_MOST_ADDRESSES]:
+            of_host[target.host] += 1
+            if of_host[target.host] <= _MOST_OF_ONE_HOST:
+                yield target
+
+
+class Attempts:
+    """Makes attempts, with connections that all messages share."""
+
+    def __init__(self, pool: ConnectionPool, back_off: BackOff) -> None:
+        self._pool = pool
+        self._back_off = back_off
+
+    async def deliver(self, way: Way, envelope: Envelope, content: Content) -> list[Answer]:
+        """One answer for each recipient of the envelope, in its order.
+
+        Raises NoTargetError if no target can be tried now.
+        """
+        answers: dict[int, Answer] = {}
+        pending = list(range(len(envelope.recipients)))
+        sessions, began = 0, time.monotonic()
+        for target in way.tried():
+            if not self._back_off.claim(target):
+                continue
+            part = envelope.to(tuple(envelope.recipients[n] for n in pending))
+            spoke, found = await self._attempt(way, target, part, content)
+            answers.update(zip(pending, found, strict=True))
+            pending = [n for n in pending if answers[n].lets_others_try]
+            sessions += spoke
+            if not pending or sessions >= _MOST_SESSIONS or time.monotonic() - began > _LONGEST:
+                break
+        if not answers:
+            raise self._back_off.refusal(way.targets)
+        return [answers[n] for n in range(len(envelope.recipients))]
+
+    async def _attempt(
+        self, way: Way, target: Target, envelope: Envelope, content: Content
+    ) -> tuple[bool, list[Answer]]:
+        """Whether the target was spoken to, and one answer for each recipient."""
+        try:
+            connection, delivered = await self._converse(way, target, envelope, content)
+        except SessionFailedError as failure:
+            answer = Answer(
+                failure.reply,
+                target,
+                failure.stage.value if failure.said_by_peer else "",
+                refused_login=failure.stage is Stage.LOGIN,
+            )
+            return failure.stage not in _NOT_REACHED, [answer] * len(envelope.recipients)
+        self._pool.give_back(way.key, connection)
+        return True, [
+            Answer(each.reply, target, each.in_reply_to, uncertain=each.uncertain)
+            for each in delivered.replies
+        ]
+
+    async def _converse(
+        self, way: Way, target: Target, envelope: Envelope, content: Content
+    ) -> tuple[Connection, Delivered]:
+        """By a connection that waits for mail, or else by a new one. Raises SessionFailedError."""
+        while (connection := self._pool.take(way.key, target)) is not None:
+            try:
+                delivered = await connection.deliver(envelope, content)
+            except StaleConnectionError:
+                continue
+            self._back_off.succeeded(target)
+            return connection, delivered
+        connection = await self._open(way, target)
+        return connection, await connection.deliver(envelope, content)
+
+    async def _open(self, way: Way, target: Target) -> Connection:
+        try:
+            connection = await Connection.open(target, way.settings, way.session_log(target))
+        except SessionFailedError as failure:
+            if failure.stage in _NOT_REACHED:
+                self._back_off.failed(target, failure.reply.text)
+            else:
+                self._back_off.succeeded(target)
+            raise
+        except BaseException:
+            self._back_off.released(target)
+            raise
+        self._back_off.succeeded(target)
+        return connection

@@ -1,0 +1,28 @@
+"""One line in the log for each recipient, in the form of Postfix' delivery agents."""
+
+import logging
+
+from postconnector.delivery.answer import Answer
+from postconnector.delivery.reply import clean
+
+_STATUS = {2: "sent", 4: "deferred", 5: "bounced"}
+
+log = logging.getLogger(__name__)
+
+
+def log_delivery(
+    queue_id: str | None, recipient: str, connector: str | None, answer: Answer, seconds: float
+) -> None:
+    """`connector`: the name that its service has; `seconds` since the message had come."""
+    reply = answer.told()
+    log.info(
+        "%s: to=<%s>, relay=%s, connector=%s, delay=%.2g, dsn=%s, status=%s (%s)",
+        queue_id or "NOQUEUE",
+        clean(recipient),
+        answer.relay or "none",
+        connector or "none",
+        seconds,
+        reply.status,
+        _STATUS.get(reply.code // 100, "deferred"),
+        reply.text,
+    )
