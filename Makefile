@@ -3,14 +3,16 @@
 # Both install first what is missing; see contrib/setup.sh.
 
 PY := .venv/bin/python
+# Tests on real servers mostly wait for them.
+SIDE_BY_SIDE := --numprocesses 2 --dist worksteal
 
-.PHONY: demo test lint unit postfix setup clean
+.PHONY: demo test lint unit postfix delivery setup clean
 
 demo: setup
 	$(PY) -m tests.demo
 
 test: setup lint
-	$(PY) -m pytest
+	$(PY) -m pytest $(SIDE_BY_SIDE)
 
 lint: setup
 	.venv/bin/ruff check .
@@ -21,7 +23,10 @@ unit: setup
 	$(PY) -m pytest tests/unit
 
 postfix: setup
-	$(PY) -m pytest tests/postfix
+	$(PY) -m pytest $(SIDE_BY_SIDE) tests/postfix
+
+delivery: setup
+	$(PY) -m pytest $(SIDE_BY_SIDE) tests/delivery
 
 setup:
 	@contrib/setup.sh

@@ -62,6 +62,14 @@ if [ -n "$missing" ]; then
     apt_get update
     apt_get install -y --no-install-recommends $missing
 fi
+
+# Our daemons' user, as docs/install.md has it: the delivery agent reads its secrets by its group.
+if [ "$(id -u)" = 0 ] && command -v systemd-sysusers >/dev/null && ! getent passwd postconnector >/dev/null
+then
+    echo "setup: making the system user postconnector"
+    systemd-sysusers "$PWD/contrib/postfix/sysusers.conf" >/dev/null 2>&1 ||
+        fail "systemd-sysusers could not make the user postconnector"
+fi
 python_is_complete || fail "$python is not Python 3.11 or later with venv and headers; set PYTHON="
 
 stamp=.venv/setup.stamp
