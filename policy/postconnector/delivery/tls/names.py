@@ -1,11 +1,11 @@
 """Whether a certificate carries a name. No I/O.
 
 As Exchange does, and unlike RFC 6125, the subject's common name counts beside the DNS names of
-subjectAltName, whether there are any or not; of several common names the most specific one (RFC
-2818, 3.1), which stands last in the certificate. Addresses, e-mail addresses and URIs are no
-names. A wildcard is the whole first label and stands for one label, above at least two others:
-*.contoso.com for mail.contoso.com, not for contoso.com or mx.eu.contoso.com; *.com for nothing.
-Internationalised names are compared as A-labels, as RFC 5280 has them, and without case.
+subjectAltName, whether there are any or not; of several, which Exchange's pages say nothing of,
+each, as with OpenSSL. Addresses, e-mail addresses and URIs are no names. A wildcard is the whole
+first label and stands for one label, above at least two others: *.contoso.com for
+mail.contoso.com, not for contoso.com or mx.eu.contoso.com; *.com for nothing. Internationalised
+names are compared as A-labels, as RFC 5280 has them, and without case.
 """
 
 import re
@@ -21,7 +21,7 @@ _LARGEST = 128 * 1024
 
 _LONGEST = 253
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_NAME = re.compile(rf"(?P<wildcard>[*][.](?=[^.]+[.]))?(?P<domain>{_LABEL}(?:[.]{_LABEL})*)[.]?")
+_NAME = re.compile(rf"(?P<wildcard>[*][.](?=[^.]+[.]))?(?P<domain>{_LABEL}(?:[.]{_LABEL})*)")
 
 
 class UnreadableCertificateError(Exception):
@@ -38,7 +38,7 @@ def names_in(certificate: bytes) -> tuple[str, ...]:
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         common = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        written = [str(attribute.value) for attribute in common[-1:]]
+        written = [str(attribute.value) for attribute in common]
         return tuple(dict.fromkeys([*_alternative_names(parsed), *written]))
     except (ValueError, TypeError) as error:
         raise UnreadableCertificateError("it is not as RFC 5280 wants it") from error
@@ -59,7 +59,7 @@ def _alternative_names(certificate: x509.Certificate) -> list[str]:
 
 def _meets(name: str, demanded: CertificateName) -> bool:
     """A wildcard in the certificate meets `*.domain` if all that it stands for lies below."""
-    written = _NAME.fullmatch(name) if len(name) <= _LONGEST + 1 else None
+    written = _NAME.fullmatch(name) if len(name) <= _LONGEST else None
     if written is None:
         return False
     domain, wanted = written["domain"].lower(), demanded.domain.lower()

@@ -99,7 +99,7 @@ def _verify_names(demanded: tuple[CertificateName, ...], certificate: bytes | No
 
 def _handshake_reason(error: Exception) -> str:
     match error:
-        case TimeoutError():
+        case TimeoutError() | ConnectionAbortedError(errno=None):  # the latter is asyncio's
             return "the server did not answer in time"
         case ssl.SSLEOFError() | EOFError() | ConnectionError():
             return "the server closed the connection"
