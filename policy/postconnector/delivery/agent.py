@@ -50,9 +50,12 @@ class Agent:
         grouping = group_recipients(in_force.local.table, envelope.recipients, content.size)
         found = {position: Answer(reply) for position, reply in grouping.answers.items()}
         names: dict[int, str] = {}
-        parts = await asyncio.gather(
-            *(self._deliver_group(in_force, group, envelope, content) for group in grouping.groups)
-        )
+        deliveries = [
+            self._deliver_group(in_force, group, envelope, content) for group in grouping.groups
+        ]
+        # Most messages are one group, and need no task of their own.
+        alone = len(deliveries) == 1
+        parts = [await deliveries[0]] if alone else await asyncio.gather(*deliveries)
         for group, answers in zip(grouping.groups, parts, strict=True):
             connector = group.candidate.connector.name
             for position, answer in zip(group.positions, answers, strict=True):

@@ -94,11 +94,25 @@ class NextHops:
             raise permanent(550, "5.1.2", f"{clean(name)} is no domain name")
         answer = await self._resolver.mail_exchangers(name)
         exchangers = exchangers_of(name, answer, self._rng)
-        hosts = await asyncio.gather(*(self._mail_host(exchanger) for exchanger in exchangers))
+        hosts = await self._mail_hosts(exchangers)
         found = places(name, hosts, family, self._own_at(port), self._rng)
         targets = [Target(host, str(address), port) for host, address in found]
+        if len({":" in target.address for target in targets}) < 2:
+            return targets
         # Without any way at all the connection is to fail, and to say why.
         return [target for target in targets if self._has_route(target.address)] or targets
+
+    async def _mail_hosts(self, exchangers: Sequence[MailExchanger]) -> Sequence[MailHost]:
+        """All are asked for at once; most of the time nobody has to be asked."""
+        known = [self._resolver.known_addresses(exchanger.host) for exchanger in exchangers]
+        found = [
+            MailHost(exchanger.preference, exchanger.host, *addresses)
+            for exchanger, addresses in zip(exchangers, known, strict=True)
+            if addresses is not None
+        ]
+        if len(found) == len(exchangers):
+            return found
+        return await asyncio.gather(*map(self._mail_host, exchangers))
 
     async def _mail_host(self, exchanger: MailExchanger) -> MailHost:
         ipv4, ipv6 = await asyncio.gather(

@@ -54,6 +54,13 @@ class Resolver:
         """MX records, best preference first."""
         return await self._mx.answer(domain)
 
+    def known_addresses(
+        self, host: str
+    ) -> tuple[Answer[IPv4Address], Answer[IPv6Address]] | None:
+        """A and AAAA records, if both are known without asking."""
+        ipv4, ipv6 = self._a.known(host), self._aaaa.known(host)
+        return None if ipv4 is None or ipv6 is None else (ipv4, ipv6)
+
     async def ipv4(self, host: str) -> Answer[IPv4Address]:
         """A records."""
         return await self._a.answer(host)
@@ -79,10 +86,12 @@ class _Lookup(Generic[T]):
         self._cache = AnswerCache[T](clock)
         self._open: dict[str, asyncio.Task[Answer[T]]] = {}
 
+    def known(self, name: str) -> Answer[T] | None:
+        return self._cache.get(name.lower())
+
     async def answer(self, name: str) -> Answer[T]:
         name = name.lower()
-        known = self._cache.get(name)
-        if known is not None:
+        if (known := self._cache.get(name)) is not None:
             return known
         question = self._open.get(name)
         if question is None:

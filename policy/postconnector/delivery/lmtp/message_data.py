@@ -31,7 +31,9 @@ class MessageDataReader:
     def feed(self, data: bytes) -> bytes:
         """Give the part of the message that is certain by now; nothing is fed after the end."""
         data = self._held + data
-        end = data.find(_END)
+        # Most of a large message has no dot: looking for one byte costs next to nothing.
+        has_dots = b"." in data and b"\r\n." in data
+        end = data.find(_END) if has_dots else -1
         if end >= 0:
             self.rest = data[end + len(_END) :]
             data = data[: end + 2]
@@ -42,13 +44,14 @@ class MessageDataReader:
             data = data[: len(data) - held]
         if not data:
             return b""
-        data = data.replace(b"\r\n.", b"\r\n")
+        if has_dots:
+            data = data.replace(b"\r\n.", b"\r\n")
         before, self._before = self._before, 0
-        return self._without_stray(data[before:])
+        return self._without_stray(data[before:] if before else data)
 
     def _without_stray(self, data: bytes) -> bytes:
-        if nuls := data.count(b"\x00"):
-            self.stray += nuls
+        if b"\x00" in data:
+            self.stray += data.count(b"\x00")
             data = data.replace(b"\x00", b" ")
         pairs = data.count(b"\r\n")
         if data.count(b"\r") == pairs == data.count(b"\n"):
