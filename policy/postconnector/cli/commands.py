@@ -25,6 +25,7 @@ _WHERE = {
     "remove": "remove.COMMAND",
     "policy": "policy.COMMAND",
     "deliver": "deliver.COMMAND",
+    "send": "send.COMMAND",
 }
 _ALIASES = {
     "get-sendconnector": "show",

@@ -8,7 +8,6 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from postconnector.cli import daemon
@@ -21,7 +20,6 @@ from postconnector.delivery.lmtp.server import LmtpServer
 from postconnector.delivery.lmtp.transaction import Transaction
 from postconnector.delivery.machinery import Machinery
 from postconnector.delivery.protocol_log import ProtocolLog
-from postconnector.delivery.protocol_log_files import Limits as LogLimits
 from postconnector.delivery.reply import Reply
 from postconnector.delivery.secrets import Secrets
 from postconnector.delivery.surroundings import Surroundings
@@ -76,13 +74,8 @@ class _Maker:
         secrets = Secrets.published(local, self._find().parent)
         path = organization.host.send_protocol_log_path
         if path not in self._protocol_logs:
-            self._protocol_logs[path] = protocol_log(path)
+            self._protocol_logs[path] = daemon.protocol_log(path)
         return InForce.on(surroundings, local, secrets, self._protocol_logs[path])
-
-
-def protocol_log(path: str) -> ProtocolLog:
-    """The protocol log in this folder, in our own time."""
-    return ProtocolLog(Path(path), LogLimits(), lambda: datetime.now(UTC))
 
 
 async def _serve(

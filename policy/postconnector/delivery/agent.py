@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from postconnector.delivery.answer import Answer
 from postconnector.delivery.attempts import Attempts
@@ -49,7 +50,6 @@ class Agent:
             return [Answer(_NOT_NOW) for _ in envelope.recipients]
         grouping = group_recipients(in_force.local.table, envelope.recipients, content.size)
         found = {position: Answer(reply) for position, reply in grouping.answers.items()}
-        names: dict[int, str] = {}
         deliveries = [
             self._deliver_group(in_force, group, envelope, content) for group in grouping.groups
         ]
@@ -57,14 +57,14 @@ class Agent:
         alone = len(deliveries) == 1
         parts = [await deliveries[0]] if alone else await asyncio.gather(*deliveries)
         for group, answers in zip(grouping.groups, parts, strict=True):
-            connector = group.candidate.connector.name
+            name = group.candidate.connector.name
             for position, answer in zip(group.positions, answers, strict=True):
-                found[position] = answer
-                names[position] = in_force.local.names.get(connector, connector)
+                found[position] = replace(answer, connector=name)
         seconds = time.monotonic() - began
         for position, recipient in enumerate(envelope.recipients):
-            name = names.get(position)
-            log_delivery(queue_id, recipient.address, name, found[position], seconds)
+            answer = found[position]
+            service = in_force.local.names.get(answer.connector or "")
+            log_delivery(queue_id, recipient.address, service, answer, seconds)
         return [found[position] for position in range(len(envelope.recipients))]
 
     async def _deliver_group(

@@ -14,7 +14,8 @@ class Answer:
 
     `in_reply_to`: what the next hop answered with it, such as "RCPT TO command"; empty if it was
     not the next hop that spoke. `uncertain`: it may have taken the message. `not_found`: DNS does
-    not know the next hop. `refused_login`: the next hop did not take our login.
+    not know the next hop. `refused_login`: the next hop did not take our login. `connector`: the
+    name of the one that the recipient took.
     """
 
     reply: Reply
@@ -23,6 +24,7 @@ class Answer:
     uncertain: bool = False
     not_found: bool = False
     refused_login: bool = False
+    connector: str | None = None
 
     @property
     def lets_others_try(self) -> bool:

@@ -10,10 +10,15 @@ _STATUS = {2: "sent", 4: "deferred", 5: "bounced"}
 log = logging.getLogger(__name__)
 
 
+def status_of(answer: Answer) -> str:
+    """sent, deferred or bounced, as Postfix says."""
+    return _STATUS.get(answer.reply.code // 100, "deferred")
+
+
 def log_delivery(
     queue_id: str | None, recipient: str, connector: str | None, answer: Answer, seconds: float
 ) -> None:
-    """`connector`: the name that its service has; `seconds` since the message had come."""
+    """`connector`: the name of its service, if it is ours; `seconds` since the message had come."""
     reply = answer.told()
     log.info(
         "%s: to=<%s>, relay=%s, connector=%s, delay=%.2g, dsn=%s, status=%s (%s)",
@@ -23,6 +28,6 @@ def log_delivery(
         connector or "none",
         seconds,
         reply.status,
-        _STATUS.get(reply.code // 100, "deferred"),
+        status_of(answer),
         reply.text,
     )
