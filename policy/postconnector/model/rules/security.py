@@ -23,7 +23,7 @@ def _authentication(connector: SendConnector, _settings: OrganizationSettings) -
     if mechanism is SmartHostAuthMechanism.EXCHANGE_SERVER:
         yield Finding(
             "smart_host_auth_mechanism",
-            "ExchangeServer (GSSAPI of Exchange) can't be spoken by Postfix;"
+            "ExchangeServer (GSSAPI of Exchange) can't be spoken here;"
             " use BasicAuthRequireTLS, or ExternalAuthoritative over a secured network",
         )
     if connector.authenticates and connector.authentication_credential is None:
