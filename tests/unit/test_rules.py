@@ -57,7 +57,7 @@ def found(candidate: SendConnector) -> list[tuple[str, str]]:
             {**RELAY, "smart_host_auth_mechanism": "ExchangeServer"},
             "smart_host_auth_mechanism",
             "error",
-            "can't be spoken by Postfix",
+            "can't be spoken here",
         ),
         (
             {**RELAY, "smart_host_auth_mechanism": "BasicAuth"},
