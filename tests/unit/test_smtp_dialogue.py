@@ -186,9 +186,14 @@ def test_the_message_is_sent_only_if_somebody_gets_it() -> None:
         codes = {Stage.MAIL: 250, Stage.RCPT: code, Stage.DATA: 354, Stage.END_OF_DATA: 250}
         if code == 550:
             codes[Stage.DATA] = 503
-        steps = play(exchange.run(), lambda step, codes=codes: Reply(codes[step.stage], None))
+        replies = iter([Reply(codes[stage], None) for stage in codes])
+        steps = play(exchange.run(), _next_of(replies))
         assert any(isinstance(step, SendContent) for step in steps) == (code == 250)
         assert exchange.is_clean == (code == 250)
+
+
+def _next_of(replies: Iterator[Reply]) -> Callable[[Receive], Reply]:
+    return lambda _: next(replies)
 
 
 def test_failures_of_ours_are_temporary() -> None:

@@ -22,7 +22,7 @@ class Extensions:
             if words and words[0].startswith("AUTH="):
                 words = ["AUTH", words[0].removeprefix("AUTH="), *words[1:]]
             if words:
-                found[words[0]] = found.get(words[0], ()) + tuple(words[1:])
+                found[words[0]] = found.get(words[0], ()) + tuple(filter(None, words[1:]))
         return cls(found)
 
     def offers(self, keyword: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a dialogue wants done next, and how it may end. No I/O; `connection` does it."""
+"""What a dialogue wants done next, and how it may end. No I/O; `conversation` does it."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from postconnector.delivery.content import Content
 from postconnector.delivery.reply import Reply
+from postconnector.delivery.smtp.opened import Opened
 
 
 class Stage(Enum):
@@ -22,7 +23,6 @@ class Stage(Enum):
     DATA = "DATA command"
     END_OF_DATA = "end of DATA command"
     RSET = "RSET command"
-    QUIT = "QUIT command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ Dialogue = Generator[Step, Any, T]
 class SessionFailedError(Exception):
     """The session is over. `reply`: what the sender of mail is told for this next hop.
 
-    `said_by_peer`: the next hop said it.
+    `said_by_peer`: the next hop said it. `opened`: what is known of a session that could not be
+    opened.
     """
 
     def __init__(self, reply: Reply, stage: Stage, *, said_by_peer: bool = False) -> None:
@@ -71,3 +72,9 @@ class SessionFailedError(Exception):
         self.reply = reply
         self.stage = stage
         self.said_by_peer = said_by_peer
+        self.opened = Opened()
+
+
+def failed(enhanced: str, text: str, stage: Stage) -> SessionFailedError:
+    """A failure in our own words, 451; the caller says of which next hop."""
+    return SessionFailedError(Reply(451, enhanced, (text,)), stage)

@@ -10,14 +10,16 @@ from postconnector.delivery.smtp.replies import ProtocolError, ReplyParser
 from postconnector.delivery.tls.verification import handshake_failure
 
 _HIGH_WATER = 256 * 1024
+_MOST_UNREAD = 128 * 1024
+_CLOSED = "it closed the connection"
 
 
-class ConnectionLostError(Exception):
+class ConnectionLostError(ConnectionError):
     """The next hop is gone; the text says how."""
 
 
 class Wire(asyncio.Protocol):
-    """Every wait is bounded by its caller. What comes is parsed as it comes."""
+    """Every wait is bounded by its caller. What comes is parsed when it is asked for."""
 
     def __init__(self) -> None:
         self._parser = ReplyParser()
@@ -26,20 +28,25 @@ class Wire(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
+        self._may_read = True
+        self._closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called again when TLS is there."""
+        """There is a connection."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(_HIGH_WATER)
 
     def data_received(self, data: bytes) -> None:
-        """A piece of replies."""
+        """A piece of replies. Who says more than anybody reads must wait."""
         self._parser.feed(data)
+        if self._parser.unread > _MOST_UNREAD and self._transport is not None:
+            self._may_read = False
+            self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
         """It will say nothing more, and so do we."""
-        self._lost = self._lost or "it closed the connection"
+        self._lost = self._lost or _CLOSED
         self._wake()
         return False
 
@@ -47,8 +54,9 @@ class Wire(asyncio.Protocol):
         """Whoever waits hears of it."""
         if isinstance(error, ssl.SSLError):
             self._lost = self._lost or str(handshake_failure(error))
-        self._lost = self._lost or (str(error) if error else "it closed the connection")
+        self._lost = self._lost or (str(error) if error else _CLOSED)
         self._may_write.set()
+        self._closed.set()
         self._wake()
 
     def pause_writing(self) -> None:
@@ -65,14 +73,9 @@ class Wire(asyncio.Protocol):
         return self._lost is not None
 
     @property
-    def has_reply(self) -> bool:
-        """Whether something was said that nobody has read."""
+    def is_spoken_to(self) -> bool:
+        """Whether something has come that nobody has read."""
         return not self._parser.is_empty
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing has come that nobody asked for, and the connection is there."""
-        return self._lost is None and self._parser.is_empty
 
     @property
     def tls(self) -> ssl.SSLObject | None:
@@ -93,6 +96,9 @@ class Wire(asyncio.Protocol):
         while (found := self._parser.next_reply()) is None:
             if self._lost is not None:
                 raise ConnectionLostError(self._lost)
+            if not self._may_read and self._transport is not None:
+                self._may_read = True
+                self._transport.resume_reading()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -100,44 +106,61 @@ class Wire(asyncio.Protocol):
                 self._waiter = None
         return found
 
+    def unasked_reply(self) -> Reply | None:
+        """What has come though nothing was said, if it is whole. Raises ProtocolError."""
+        return self._parser.next_reply()
+
     def write(self, data: bytes) -> None:
         """Send what is short. Raises ConnectionLostError."""
         if self._transport is None or self._lost is not None:
             raise ConnectionLostError(self._lost or "there is no connection")
         self._transport.write(data)
 
-    async def send(self, pieces: Iterable[bytes], seconds: float) -> None:
+    async def send(self, pieces: Iterable[bytes], seconds: float) -> bool:
         """Send what is long, `seconds` at most for each piece to be taken.
 
-        Ends early if the next hop speaks meanwhile: it has said what becomes of the message.
-        Raises ConnectionLostError or TimeoutError.
+        False if the next hop spoke or left before the last piece was on its way: then it has not
+        got the whole. Raises TimeoutError.
         """
         for piece in pieces:
-            if not self._may_write.is_set():
-                async with asyncio.timeout(seconds):
-                    await self._may_write.wait()
-            self.write(piece)
-            if self._lost is not None:
-                raise ConnectionLostError(self._lost)
+            # Others get their turn, and we notice what has come.
+            await asyncio.sleep(0)
+            await self._room(seconds)
+            if self.is_spoken_to or self._transport is None or self._lost is not None:
+                return False
+            self._transport.write(piece)
+        await self._room(seconds)
+        return True
+
+    async def _room(self, seconds: float) -> None:
+        if not self._may_write.is_set():
+            async with asyncio.timeout(seconds):
+                await self._may_write.wait()
 
     async def start_tls(self, context: ssl.SSLContext, name: str | None, seconds: float) -> None:
-        """Go over to TLS. Raises ssl.SSLError, OSError or TimeoutError."""
+        """Go over to TLS. Raises OSError (ssl.SSLError, TimeoutError), or ProtocolError.
+
+        Nothing that came in clear is left: from the look at the parser to the moment when all
+        that comes is for TLS nothing else runs, and what came before is a ProtocolError.
+        """
         if self._transport is None or self._lost is not None:
             raise ConnectionLostError(self._lost or "there is no connection")
-        if not self._parser.is_empty:
-            raise ProtocolError("it spoke on in clear behind its answer to STARTTLS")
-        loop = asyncio.get_running_loop()
-        transport = await loop.start_tls(
-            self._transport,
-            self,
-            context,
-            server_hostname=name,
-            ssl_handshake_timeout=seconds,
-            ssl_shutdown_timeout=1.0,
-        )
+        if self.is_spoken_to:
+            raise ProtocolError("it spoke on in clear after its reply to STARTTLS")
+        async with asyncio.timeout(seconds):
+            transport = await asyncio.get_running_loop().start_tls(
+                self._transport,
+                self,
+                context,
+                server_hostname=name,
+                # Ours is to end first: it is told apart from a connection that was lost.
+                ssl_handshake_timeout=2 * seconds,
+                ssl_shutdown_timeout=1.0,
+            )
         if transport is None:
-            raise ConnectionLostError("it closed the connection")
+            raise ConnectionLostError(_CLOSED)
         self._transport = transport
+        self._transport.set_write_buffer_limits(_HIGH_WATER)
 
     def abort(self) -> None:
         """Close at once."""
@@ -148,6 +171,10 @@ class Wire(asyncio.Protocol):
         """Close when all is sent."""
         if self._transport is not None:
             self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, after close() or abort()."""
+        await self._closed.wait()
 
     def _info(self, name: str) -> Any:  # noqa: ANN401 (as asyncio has it)
         return None if self._transport is None else self._transport.get_extra_info(name)
