@@ -20,6 +20,9 @@ from postconnector.delivery.protocol_log import ProtocolLog
 from postconnector.delivery.protocol_log_files import Limits
 from postconnector.postfix.host import PostfixError, PostfixHost
 
+_GARBAGE = 20_000
+"""Objects after which Python looks for garbage: by default it does so with every few messages."""
+
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser, setting: str, default: str) -
 def start_logging(program: str) -> None:
     """Log to standard error, in the form of Postfix' programs."""
     gc.enable()  # a daemon does not end
+    gc.set_threshold(_GARBAGE)
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,

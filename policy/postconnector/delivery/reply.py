@@ -77,4 +77,6 @@ class Reply:
 
 def clean(text: str) -> str:
     """What a peer or a sender wrote, without what would break a line or steer a terminal."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)

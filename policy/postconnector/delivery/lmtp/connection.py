@@ -5,6 +5,7 @@ is as fast as we are. One await at a time, each bounded by the idle time but for
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -168,6 +169,10 @@ class Connection:
         return [_OUR_FAULT] * count
 
     async def _flush(self) -> None:
+        if not self._unsent:
+            return
+        with contextlib.suppress(BlockingIOError):  # it is slow to take what was said
+            del self._unsent[: self._socket.send(self._unsent)]
         if not self._unsent:
             return
         data = bytes(self._unsent)
