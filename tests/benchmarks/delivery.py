@@ -2,8 +2,9 @@
 
     .venv/bin/python -m tests.benchmarks.delivery
 
-As root. A queue full of messages drains twice to the same smtp-sink, by DNS routing: once by
-smtp(8), once through the delivery agent. Both connectors say the same but for the DNS servers.
+As root. A queue full of messages drains to the same smtp-sink, by DNS routing: by smtp(8), and
+through the delivery agent, twice each; the better run counts. Both connectors say the same but for
+the DNS servers. Then the agent gets 100 messages of 25 MB at once, for the memory that it takes.
 """
 
 import os
@@ -16,13 +17,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.lab.administrator import Administrator
-from tests.lab.child import start_child, stop_child
+from tests.lab.child import Child, start_child, stop_child
 from tests.lab.dns_server import NsdServer, zone
 from tests.lab.loopback import free_address, free_port, wait_for_port, wait_until
 from tests.lab.postfix_instance import PostfixInstance
 
 RUNS = ((4 * 1024, 3000), (1024 * 1024, 200))
 """Size in bytes, and how many messages."""
+
+AT_ONCE, LARGE = 100, 25 * 1024**2
 
 CONNECTORS = """
 [organization]
@@ -87,6 +90,21 @@ def sent(host: PostfixInstance) -> int:
     return log.read_bytes().count(b"status=sent")
 
 
+def deliver_at_once(host: PostfixInstance) -> None:
+    """Give the agent large messages, all at the same time, and wait until it has answered."""
+    agent = f"unix:{host.queue_directory}/postconnector/deliver"
+    source = ["smtp-source", "-L", "-s", str(AT_ONCE), "-m", str(AT_ONCE), "-l", str(LARGE)]
+    envelope = ["-f", "alice@contoso.test", "-t", "bob@agent.test"]
+    subprocess.run([*source, *envelope, agent], check=True, capture_output=True)
+
+
+def most_memory(process: Child) -> int:
+    """The most that a process ever had in memory, in MB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) // 1024
+
+
 def main() -> int:
     """Measure and print."""
     if os.geteuid() != 0:
@@ -110,7 +128,7 @@ def main() -> int:
         )
         administrator = Administrator(root, stack.enter_context(host))
         stack.enter_context(administrator.policy_service())
-        stack.enter_context(administrator.delivery_agent())
+        agent = stack.enter_context(administrator.delivery_agent())
         administrator.publish(CONNECTORS.format(dns=dns.address, port=port))
         for size, count in RUNS:
             rates = {}
@@ -122,6 +140,12 @@ def main() -> int:
                 f"{size:>9,} bytes: smtp(8) {rates['native']:,.0f}/s,"
                 f" agent {rates['agent']:,.0f}/s, ratio {ratio:.2f}"
             )
+        before = most_memory(agent)
+        deliver_at_once(host)
+        after = most_memory(agent)
+        print(
+            f"{AT_ONCE} x {LARGE // 1024**2} MB at once: {after} MB of memory, {before} MB before"
+        )
     return 0
 
 
