@@ -13,6 +13,7 @@ from postconnector.delivery.smtp.settings import Login
 Exchange = Generator[bytes, bytes, None]
 """Yields what is said, first with AUTH itself (empty: nothing yet); is sent the server's turns."""
 
+_LONGEST_COMMAND = 512
 _BY_PASSWORD = ("CRAM-MD5", "PLAIN", "LOGIN")
 """The first that is offered is taken: the password itself is said only where it has to be."""
 
@@ -49,7 +50,7 @@ def encoded(data: bytes) -> str:
 
 
 def _plain(login: Login) -> Exchange:
-    yield f"\0{login.user_name}\0{login.password}".encode()
+    yield from _beginning("PLAIN", f"\0{login.user_name}\0{login.password}".encode())
 
 
 def _login(login: Login) -> Exchange:
@@ -65,8 +66,16 @@ def _cram_md5(login: Login) -> Exchange:
 
 
 def _xoauth2(login: Login) -> Exchange:
-    yield f"user={login.user_name}\1auth=Bearer {login.password}\1\1".encode()
+    said = f"user={login.user_name}\1auth=Bearer {login.password}\1\1"
+    yield from _beginning("XOAUTH2", said.encode())
     yield b""  # a refusal comes as a challenge, and wants an answer before it is one
+
+
+def _beginning(mechanism: str, said: bytes) -> Exchange:
+    """With AUTH, if that is no longer than a command may be then (RFC 4954, 4)."""
+    if len(f"AUTH {mechanism} {encoded(said)}\r\n") > _LONGEST_COMMAND:
+        yield b""
+    yield said
 
 
 _EXCHANGES: dict[str, Callable[[Login], Exchange]] = {

@@ -13,6 +13,7 @@ from postconnector.delivery.hosts.target import Target
 from postconnector.delivery.reply import Reply, clean
 from postconnector.delivery.smtp.conversation import Conversation, HandshakeFailedError
 from postconnector.delivery.smtp.dialogue import opening
+from postconnector.delivery.smtp.inquiry import inquiry
 from postconnector.delivery.smtp.opened import Opened
 from postconnector.delivery.smtp.parameters import refusal
 from postconnector.delivery.smtp.settings import SessionSettings
@@ -80,7 +81,7 @@ class Connection:
             await conversation.carry_out(opening(settings, opened))
         except (SessionFailedError, TlsFailedError, HandshakeFailedError) as error:
             await _leave(conversation, politely=_may_say_goodbye(error))
-            if isinstance(error, HandshakeFailedError) and _may_do_without(settings.tls):
+            if isinstance(error, HandshakeFailedError) and _may_do_without_tls(settings):
                 raise
             failure = error
             if not isinstance(failure, SessionFailedError):
@@ -112,7 +113,8 @@ class Connection:
         """
         reused, self.messages = self.messages > 0, self.messages + 1
         extensions, tls = self.opened.extensions, self.opened.tls
-        verified = tls is not None and tls.verified
+        # A chain alone says that it is somebody; RFC 8689, 4.2.1, wants to know who.
+        verified = tls is not None and tls.verified and self.settings.tls.names is not None
         refused = refusal(envelope, content, extensions, verified_tls=verified)
         if refused is not None:
             answer = RecipientReply(_with_name(refused, self.target))
@@ -132,6 +134,12 @@ class Connection:
             raise
         self._needs_reset = not exchange.is_clean
         return exchange.result()
+
+    async def ask(self, sender: str, recipient: str) -> tuple[Reply, Stage]:
+        """Whether it would take a recipient: its answer, and to what. Raises SessionFailedError."""
+        return await self._conversation.carry_out(
+            inquiry(sender, recipient, self.settings.timeouts)
+        )
 
     def quit(self) -> None:
         """Say goodbye and close."""
@@ -194,10 +202,13 @@ def _may_say_goodbye(error: Exception) -> bool:
     return isinstance(error, TlsFailedError)
 
 
-def _may_do_without(policy: TlsPolicy) -> bool:
-    """A demand on the certificate is one on TLS, too."""
+def _may_do_without_tls(settings: SessionSettings) -> bool:
+    """A demand on the certificate is one on TLS, too; so is a login for TLS alone."""
+    policy, login = settings.tls, settings.login
+    if policy.starttls is not Starttls.IF_OFFERED or (login and login.only_encrypted):
+        return False
     verifies = policy.context is not None and policy.context.verify_mode is not ssl.CERT_NONE
-    return policy.starttls is Starttls.IF_OFFERED and policy.names is None and not verifies
+    return policy.names is None and not verifies
 
 
 def _named(error: SessionFailedError, target: Target) -> SessionFailedError:

@@ -22,6 +22,7 @@ from postconnector.delivery.smtp.steps import (
     Step,
     failed,
 )
+from postconnector.delivery.smtp.transcript import Transcript
 from postconnector.delivery.smtp.wire import ConnectionLostError, Wire
 from postconnector.delivery.tls.policy import TlsFacts
 from postconnector.delivery.tls.verification import handshake_failure, verify
@@ -34,18 +35,17 @@ class HandshakeFailedError(Exception):
 
 
 class Conversation:
-    """One connection from its making to its end. `is_over`: nothing more can be said."""
+    """One connection from its making to its end."""
 
     def __init__(
         self, target: Target, settings: SessionSettings, log: DialogueLog, wire: Wire
     ) -> None:
         self._target = target
         self._settings = settings
-        self._log = log
+        self._transcript = Transcript(log, settings.login)
         self._wire = wire
         self._stage = Stage.GREETING
         self._sent_whole = True
-        self.is_over = False
         log.connected(wire.endpoint("sockname"), wire.endpoint("peername"))
 
     @property
@@ -56,7 +56,7 @@ class Conversation:
     @property
     def is_quiet(self) -> bool:
         """Whether the next hop is there, and waits for us to speak."""
-        return not (self.is_over or self._wire.is_lost or self._wire.is_spoken_to)
+        return not (self._transcript.has_ended or self._wire.is_lost or self._wire.is_spoken_to)
 
     async def carry_out(self, dialogue: Dialogue[T]) -> T:
         """The result of a dialogue.
@@ -75,14 +75,13 @@ class Conversation:
     def say_goodbye(self) -> None:
         """QUIT, if it would be understood; its answer is not waited for, as in Postfix."""
         if self.is_quiet:
-            self._log.sent("QUIT")
-            self._wire.write(b"QUIT\r\n")
-        self._end("Remote" if self._wire.is_lost else "Local")
+            self._send(Send(("QUIT",)))
+        self._transcript.ended("Remote" if self._wire.is_lost else "Local")
         self._wire.close()
 
     def abort(self) -> None:
         """Close at once."""
-        self._end("Remote" if self._wire.is_lost else "Local")
+        self._transcript.ended("Remote" if self._wire.is_lost else "Local")
         self._wire.abort()
 
     async def wait_closed(self) -> None:
@@ -91,11 +90,6 @@ class Conversation:
             async with asyncio.timeout(self._settings.timeouts.quit):
                 await self._wire.wait_closed()
         self._wire.abort()
-
-    def _end(self, reason: str) -> None:
-        if not self.is_over:
-            self.is_over = True
-            self._log.disconnected(reason)
 
     async def _do(self, step: Step) -> Reply | TlsFacts | None:
         match step:
@@ -113,8 +107,7 @@ class Conversation:
     def _send(self, step: Send) -> None:
         if self._wire.is_spoken_to:
             self._refuse_unasked()
-        for line in (step.shown,) if step.shown is not None else step.lines:
-            self._log.sent(line)
+        self._transcript.sent(step)
         try:
             self._wire.write("".join(f"{line}\r\n" for line in step.lines).encode())
         except ConnectionLostError:
@@ -125,65 +118,62 @@ class Conversation:
         try:
             reply = self._wire.unasked_reply()
         except ProtocolError as error:
-            self._end("Local")
-            raise failed("4.5.0", f"protocol error: {clean(str(error))}", self._stage) from None
-        said = clean(str(reply)) if reply is not None else "half a line"
+            self._transcript.ended("Local")
+            raise failed("4.5.0", self._protocol_error(error), self._stage) from None
+        said = "half a line"
         if reply is not None:
-            self._note(reply)
-        self._end("Local")
+            reply = self._heard(reply)
+            said = clean(str(reply))
+        self._transcript.ended("Local")
         if reply is not None and reply.code == 421:
             raise failed("4.4.2", f"it ended the session: {said}", self._stage)
         raise failed("4.5.0", f"protocol error: it said out of turn: {said}", self._stage)
 
     async def _receive(self, seconds: float, stage: Stage) -> Reply:
-        doubt, at = "", stage
-        if stage is Stage.END_OF_DATA:
-            if self._sent_whole:
-                doubt = "; the message may have been taken, and may be delivered twice"
-            else:
-                at = Stage.DATA
+        broken_off = stage is Stage.END_OF_DATA and not self._sent_whole
+        at = Stage.DATA if broken_off else stage
         try:
             async with asyncio.timeout(seconds):
-                reply = await self._wire.reply()
+                reply = self._heard(await self._wire.reply())
         except TimeoutError:
-            self._end("TimedOut")
-            text = f"timed out while waiting for {_awaited(stage)}{doubt}"
+            self._transcript.ended("TimedOut")
+            text = f"timed out while waiting for {_awaited(stage)}"
             raise failed("4.4.2", text, at) from None
         except ConnectionLostError as error:
-            self._end("Remote")
+            self._transcript.ended("Remote")
             text = f"lost connection while waiting for {_awaited(stage)} ({clean(str(error))})"
-            raise failed("4.4.2", text + doubt, at) from None
+            raise failed("4.4.2", text, at) from None
         except ProtocolError as error:
-            self._end("Local")
-            raise failed("4.5.0", f"protocol error: {clean(str(error))}{doubt}", at) from None
-        self._note(reply)
-        if at is not stage:
+            self._transcript.ended("Local")
+            raise failed("4.5.0", self._protocol_error(error), at) from None
+        if broken_off:
             # It broke us off. What would be said now would still be the message.
-            self._end("Local")
+            self._transcript.ended("Local")
             self._wire.abort()
             if reply.is_positive:
                 text = f"protocol error: it took the message before its end: {clean(str(reply))}"
                 raise failed("4.5.0", text, at)
         return reply
 
-    def _note(self, reply: Reply) -> None:
-        lines, last = reply.lines or ("",), len(reply.lines or ("",)) - 1
-        for number, line in enumerate(lines):
-            words = filter(None, (reply.enhanced, line))
-            self._log.received(f"{reply.code}{' ' if number == last else '-'}{' '.join(words)}")
+    def _heard(self, reply: Reply) -> Reply:
+        return self._transcript.heard(reply, logging_in=self._stage is Stage.LOGIN)
+
+    def _protocol_error(self, error: ProtocolError) -> str:
+        text = self._transcript.masked(str(error), logging_in=self._stage is Stage.LOGIN)
+        return f"protocol error: {clean(text)}"
 
     async def _send_content(self, content: Content) -> None:
         self._sent_whole = False
-        self._log.information("", "sending message")
+        self._transcript.information("", "sending message")
         try:
             pieces = stuffed(content.chunks())
             self._sent_whole = await self._wire.send(pieces, self._settings.timeouts.chunk)
         except TimeoutError:
-            self._end("TimedOut")
+            self._transcript.ended("TimedOut")
             text = "timed out while sending the message"
             raise failed("4.4.2", text, Stage.DATA) from None
         if not self._sent_whole and not self._wire.is_spoken_to:
-            self._end("Remote")
+            self._transcript.ended("Remote")
             raise failed("4.4.2", "lost connection while sending the message", Stage.DATA)
 
     async def _start_tls(self) -> TlsFacts:
@@ -202,7 +192,7 @@ class Conversation:
         if session is None:
             raise AssertionError("TLS without a session")
         facts = verify(self._settings.tls, session)
-        self._log.information(f"TLS protocol {facts.version} with {facts.cipher}")
+        self._transcript.information(f"TLS protocol {facts.version} with {facts.cipher}")
         return facts
 
 

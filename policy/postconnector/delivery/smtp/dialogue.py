@@ -6,6 +6,7 @@ Whoever carries the steps out raises SessionFailedError where a connection is lo
 from postconnector.delivery.reply import Reply, clean
 from postconnector.delivery.smtp import authentication
 from postconnector.delivery.smtp.extensions import Extensions
+from postconnector.delivery.smtp.masking import MASKED
 from postconnector.delivery.smtp.opened import Opened
 from postconnector.delivery.smtp.settings import Login, SessionSettings
 from postconnector.delivery.smtp.steps import (
@@ -49,7 +50,7 @@ def _greet(opened: Opened, settings: SessionSettings) -> Dialogue[None]:
         if not reply.is_permanent:
             raise _refused(reply, Stage.EHLO)
         said = f"but EHLO was answered: {clean(str(reply))}"
-        if settings.tls.starttls is Starttls.REQUIRED:
+        if settings.tls.starttls is Starttls.REQUIRED and opened.tls is None:
             raise failed("4.7.4", f"TLS is required, {said}", Stage.TLS)
         if settings.login is not None:
             raise failed("4.7.8", f"a login is required, {said}", Stage.LOGIN)
@@ -92,8 +93,8 @@ def _log_in(opened: Opened, login: Login, seconds: float) -> Dialogue[None]:
         raise failed("4.7.8", f"can't log in: {error}", Stage.LOGIN) from None
     turns = authentication.exchange(mechanism, login)
     first = authentication.encoded(next(turns))
-    shown = f"AUTH {mechanism} ****" if first else f"AUTH {mechanism}"
-    yield Send((f"AUTH {mechanism} {first}".rstrip(),), shown=shown)
+    command = f"AUTH {mechanism}"
+    yield Send((f"{command} {first}".rstrip(),), shown=f"{command} {MASKED}" if first else command)
     for _ in range(_MOST_TURNS):
         reply: Reply = yield Receive(seconds, Stage.LOGIN)
         if _is_yes(reply):
@@ -107,7 +108,7 @@ def _log_in(opened: Opened, login: Login, seconds: float) -> Dialogue[None]:
             # A turn that is none of the mechanism's: called off (RFC 4954, 4).
             yield Send(("*",))
             continue
-        yield Send((turn,), shown="****")
+        yield Send((turn,), shown=MASKED)
     raise failed("4.7.8", "the login does not end", Stage.LOGIN)
 
 

@@ -23,6 +23,9 @@ from postconnector.delivery.smtp.steps import (
     failed,
 )
 
+_MOST_QUOTED = 300
+_IN_DOUBT = "(the message may have been taken, and may be delivered twice)"
+
 
 @dataclass(frozen=True, slots=True)
 class RecipientReply:
@@ -102,7 +105,10 @@ class Exchange:
         """The session broke: who has no final answer gets this one."""
         said = error.stage.value if error.said_by_peer else ""
         uncertain = error.stage is Stage.END_OF_DATA and not error.said_by_peer
-        self._answer_rest(RecipientReply(error.reply, said, uncertain))
+        reply = error.reply
+        if uncertain:
+            reply = Reply(reply.code, reply.enhanced, (*reply.lines, _IN_DOUBT))
+        self._answer_rest(RecipientReply(reply, said, uncertain))
 
     def result(self) -> Delivered:
         """What became of it."""
@@ -147,7 +153,7 @@ class Exchange:
         if reply.code == 421:
             raise SessionFailedError(reply, stage, said_by_peer=True)
         if reply.is_positive and reply.code // 100 != positive:
-            text = f"unexpected reply to {stage.value}: {clean(str(reply))}"
+            text = f"unexpected reply to {stage.value}: {clean(str(reply))[:_MOST_QUOTED]}"
             raise failed("4.5.0", text, stage)
         return reply
 

@@ -1,6 +1,7 @@
 """One TCP connection to a next hop: bytes out, replies in, TLS in between."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Iterable
 from typing import Any, cast
@@ -54,6 +55,8 @@ class Wire(asyncio.Protocol):
         """Whoever waits hears of it."""
         if isinstance(error, ssl.SSLError):
             self._lost = self._lost or str(handshake_failure(error))
+        if isinstance(error, OSError) and error.errno:
+            self._lost = self._lost or os.strerror(error.errno)
         self._lost = self._lost or (str(error) if error else _CLOSED)
         self._may_write.set()
         self._closed.set()

@@ -52,7 +52,7 @@ class TlsContexts:
     """
 
     def __init__(self, trust: Trust) -> None:
-        self._trust = trust
+        self.trust = trust
         self._known: dict[tuple[bool, bytes | None], tuple[_Stamp, ssl.SSLContext]] = {}
 
     def context(self, *, chain: bool, shown: bytes | None) -> ssl.SSLContext:
@@ -77,7 +77,7 @@ class TlsContexts:
 
     def _stamp(self) -> _Stamp:
         """Taken before files are read, so that a change in between is seen the next time."""
-        trust = self._trust
+        trust = self.trust
         paths = [path for path in (trust.ca_file, trust.ca_directory) if path is not None]
         needed = [*paths, *self._lists()]
         if trust.crl_directory is not None:
@@ -90,7 +90,7 @@ class TlsContexts:
 
     def _verify(self, context: ssl.SSLContext) -> None:
         context.verify_mode = ssl.CERT_REQUIRED
-        trust = self._trust
+        trust = self.trust
         if trust.ca_file is None and trust.ca_directory is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         else:
@@ -105,7 +105,7 @@ class TlsContexts:
                 _load_list(context, path)
 
     def _lists(self) -> list[Path]:
-        folder = self._trust.crl_directory
+        folder = self.trust.crl_directory
         if folder is None:
             return []
         try:
