@@ -31,8 +31,13 @@ class Tested:
 
     @property
     def would_be_delivered(self) -> bool:
-        """At least one next hop takes mail."""
-        return any(inspection.failure is None for inspection in self.inspections)
+        """Whether a next hop takes mail, and none before it refuses it for good."""
+        for inspection in self.inspections:
+            if inspection.failure is None:
+                return True
+            if inspection.failure.is_permanent and inspection.target is not None:
+                return False
+        return False
 
 
 def _demand(tested: Tested) -> str:
@@ -80,13 +85,14 @@ def print_for_people(tested: Tested) -> None:
         print_list(shown)
     print_line()
     taking = [each for each in inspections if each.failure is None]
-    if taking:
+    if tested.would_be_delivered:
         print_line(f"Mail would be delivered, to {taking[0].target}.")
         for each in inspections:
             if each.failure is not None:
-                print_line(f"! {each.target or each.hop} would not take it: {each.failure}")
+                failure = clean(str(each.failure))
+                print_line(f"! {each.target or each.hop} would not take it: {failure}")
         return
-    permanent = all(each.failure is not None and each.failure.is_permanent for each in inspections)
+    permanent = any(each.failure is not None and each.failure.is_permanent for each in inspections)
     print_line(f"! Mail would {'be refused' if permanent else 'wait'}: see the answers above.")
 
 
@@ -109,8 +115,9 @@ def _as_shown(inspection: Inspection, connector: SendConnector) -> dict[str, obj
         shown["Login"] = f"accepted ({opened.mechanism})"
     shown["Size"] = _size(opened.extensions, connector)
     if inspection.recipient_answer is not None:
-        shown["Recipient"] = str(inspection.recipient_answer)
-    shown["Verdict"] = "takes mail" if inspection.failure is None else str(inspection.failure)
+        shown["Recipient"] = clean(str(inspection.recipient_answer))
+    failure = inspection.failure
+    shown["Verdict"] = "takes mail" if failure is None else clean(str(failure))
     return {name: value for name, value in shown.items() if value}
 
 
@@ -133,7 +140,7 @@ def _tls_as_shown(inspection: Inspection) -> dict[str, object]:
 
 
 def _keywords(extensions: Extensions) -> str:
-    return ", ".join(" ".join((k, *words)) for k, words in extensions.keywords.items())
+    return clean(", ".join(" ".join((k, *words)) for k, words in extensions.keywords.items()))
 
 
 def _size(extensions: Extensions, connector: SendConnector) -> str:

@@ -108,13 +108,13 @@ def _addresses(arguments: argparse.Namespace) -> tuple[str, str | None]:
 
 def _domain(connector: SendConnector, recipient: str | None) -> str:
     """Where mail by DNS routing would go to; a connector with smart hosts needs none."""
+    if not connector.dns_routing_enabled:
+        return ""
     if recipient is not None:
         return recipient_domain(recipient) or ""
     for space in connector.address_spaces:
         if space.is_smtp and space.specificity in (Specificity.EXACT, Specificity.WILDCARD):
             return space.domain
-    if not connector.dns_routing_enabled:
-        return ""
     raise CommandFailedError(
         os.EX_USAGE,
         f"{quoted(connector.name)} routes by DNS and names no domain: say --to ADDRESS",
