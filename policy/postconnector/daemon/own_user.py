@@ -1,10 +1,13 @@
 """Giving root up: a daemon listens as root if it must, and works as a user of its own."""
 
+import codecs
 import os
 import pwd
 
 USER = "postconnector"
 _FALLBACK = "nobody"
+_LOADED_WHEN_USED = ("unicode_escape", "idna")
+"""Parts of Python that may be out of reach for the user that a daemon becomes."""
 
 
 class NoSuchUserError(Exception):
@@ -18,6 +21,8 @@ def give_up_root(wanted: str | None) -> None:
     """
     if os.geteuid() != 0:
         return
+    for codec in _LOADED_WHEN_USED:
+        codecs.lookup(codec)
     for name in (wanted,) if wanted is not None else (USER, _FALLBACK):
         try:
             user = pwd.getpwnam(name)
