@@ -130,7 +130,8 @@ LOGIN = (
 
 
 @pytest.fixture
-def site(root: Path, new_host: HostMaker) -> Iterator[Site]:
+def site(root: Path, new_host: HostMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("TMPDIR", str(root))  # what a killed command leaves goes with the test
     first, second = (
         plain_receiver(root, name, DOMAINS, address="127.0.0.1", port=free_port())
         for name in ("first", "second")

@@ -13,8 +13,8 @@ from postconnector.postfix.configuration_files import (
     main_cf_with,
     master_cf_with,
     service_entries,
-    without_ours,
 )
+from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.settings import Setting
 from tests.unit.connectors import connector
 

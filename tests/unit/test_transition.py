@@ -27,6 +27,11 @@ class Host:
         return word, {domain: self.services.get(name) for domain, name in routes.items()}
 
 
+def written(services: Mapping[str, str]) -> str:
+    """master.cf."""
+    return " ".join(f"{name}={said}" for name, said in sorted(services.items()))
+
+
 def stand_in(name: str) -> str:
     return name.replace("pc-", "pcn-")
 
@@ -40,24 +45,30 @@ class Wanted:
     routes: Mapping[str, str]
 
     def configuration(self) -> Configuration:
-        return Configuration(f"{self.word} live", self.services, is_live=True)
+        return Configuration(
+            f"{self.word} live", written(self.services), self.services, is_live=True
+        )
 
     def beside(self) -> Configuration:
         services = {stand_in(name): said for name, said in self.services.items()}
-        return Configuration(f"{self.word} beside", services, is_live=False)
+        return Configuration(f"{self.word} beside", written(services), services, is_live=False)
 
 
 @st.composite
 def publications(draw: st.DrawFn) -> Wanted:
-    services = draw(st.dictionaries(st.sampled_from(NAMES), st.sampled_from("123"), min_size=1))
+    services = draw(st.dictionaries(st.sampled_from(NAMES), st.sampled_from("123")))
     routes = draw(
-        st.dictionaries(st.sampled_from(("x.com", "y.com")), st.sampled_from(sorted(services)))
+        st.dictionaries(
+            st.sampled_from(("x.com", "y.com")), st.sampled_from(sorted(services) or ["smtp"])
+        )
     )
     return Wanted(draw(st.sampled_from(("m", "n"))), services, routes)
 
 
 def as_it_is(host: Host) -> Configuration:
-    return Configuration(host.main_cf, host.services, host.main_cf.endswith(" live"))
+    return Configuration(
+        host.main_cf, written(host.services), host.services, host.main_cf.endswith(" live")
+    )
 
 
 def after(host: Host, change: Change, wanted: Wanted) -> Host:
@@ -134,7 +145,8 @@ def test_publishing_again_finishes_it_wherever_it_was_killed(
 def test_no_service_in_use_changes_or_goes(first: Wanted, second: Wanted) -> None:
     """Processes go on with the old tables for a while: what these name has to be there."""
     before = published(first)
-    in_use = {name: before.services[name] for name in before.live.values()}
+    routed = set(before.live.values())
+    in_use = {name: said for name, said in before.services.items() if name in routed}
     for host, change in steps(before, second):
         if change.step is not Step.MASTER_CF:
             break
@@ -152,3 +164,19 @@ def test_a_service_that_comes_and_one_that_goes_need_no_stand_ins() -> None:
     changed = Wanted("m", {"pc-b": "1", "pc-c": "1"}, {"x.com": "pc-c"})
     found = [change.step for _, change in steps(published(first), changed)]
     assert found == [Step.MASTER_CF, Step.LIVE, Step.MASTER_CF]
+
+
+def test_services_that_are_no_longer_wanted_go_where_only_others_take_the_mail() -> None:
+    """Another server's connectors: routes, but no service of ours."""
+    first = Wanted("m", {"pc-a": "1"}, {"x.com": "pc-a"})
+    second = Wanted("n", {}, {"x.com": "smtp"})
+    assert published(second, published(first)).services == {}
+    assert published(second, published(Wanted("m", {}, {}))).effect() == ("n", {"x.com": None})
+
+
+def test_a_block_in_another_place_of_master_cf_is_put_right() -> None:
+    wanted = Wanted("m", {"pc-a": "1"}, {"x.com": "pc-a"}).configuration()
+    now = replace(wanted, master_cf="pc-a=1, and a service behind it")
+    steps = transition(now, wanted, lambda: wanted)
+    assert [change.step for change in steps] == [Step.LIVE, Step.MASTER_CF]
+    assert steps[-1].services == wanted.services

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from postconnector.model.x500_name import X500Name, folded_part
+from postconnector.sources.regular_file import read_regular_file
 
 _MOST_FILES = 1000
 _LARGEST_FILE = 1024**2
@@ -119,7 +120,7 @@ def windows_name(name: x509.Name) -> X500Name:
 
 
 def _read_pem(path: Path, keys: dict[bytes, bytes], certificates: list[_Read]) -> None:
-    data = path.read_bytes()
+    data = read_regular_file(path, _LARGEST_FILE + 1)
     if len(data) > _LARGEST_FILE:
         raise ValueError("larger than 1 MB")
     has_certificate = b"-----BEGIN CERTIFICATE-----" in data

@@ -39,9 +39,9 @@ exit status:
   0   published, or nothing to change
   69  Postfix or the policy service is not there
   74  a file can't be written
-  75  another apply is at work
+  75  another apply is at work, or somebody edited main.cf or master.cf meanwhile
   77  not root
-  78  the connectors can't be published
+  78  the connectors can't be published, or main.cf or master.cf has to be put in order first
 """,
     run=run,
     with_postfix=True,

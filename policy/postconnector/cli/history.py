@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from postconnector.cli.command import Command
 from postconnector.cli.failure import configuration_error
-from postconnector.cli.output import print_json, print_line, print_table
+from postconnector.cli.output import print_json, print_line, print_table, tell
 from postconnector.cli.progress import progress
 from postconnector.cli.publication import PREPARING, PUBLISHING, find_host, prepare_again
 from postconnector.cli.publishing import carry_out, require_root
@@ -89,10 +89,10 @@ def run_rollback(arguments: argparse.Namespace) -> int:
     with progress(PREPARING + PUBLISHING) as told:
         publication, policy_service = prepare_again(wanted.folder, host, told)
         carry_out(publication, policy_service, About.now(f"rollback to {wanted.number}"), told)
-    print_line(
+    published = publication.facts.live_directory / PUBLISHED_CONNECTORS
+    tell(
         f"Postfix has the connectors of generation {wanted.number} again; your connectors file was"
-        f" not changed, and the next apply goes by it (as published: {wanted.folder}/"
-        f"{PUBLISHED_CONNECTORS})"
+        f" not changed, and the next apply goes by it (as published: {published})"
     )
     return os.EX_OK
 
@@ -111,6 +111,8 @@ def _wanted(
 ) -> Generation:
     """By default what was live before the last publication, whether that came to its end or not."""
     live = next((n for n, generation in enumerate(generations) if generation.is_live), None)
+    if number is None and live is None and generations:
+        return generations[-1]  # the live one was deleted, or the link to it
     if number is None and live is not None:
         if unfinished not in (None, generations[live].number):
             return generations[live]
@@ -184,9 +186,10 @@ exit status:
   0   published, or nothing to change
   69  Postfix or the policy service is not there
   74  a file can't be written
-  75  another apply is at work
+  75  another apply is at work, or somebody edited main.cf or master.cf meanwhile
   77  not root
-  78  there is no such generation, or it can't be published any more (a certificate has expired)
+  78  there is no such generation, it can't be published any more (a certificate has expired), or
+      main.cf or master.cf has to be put in order first
 """,
     add_arguments=add_rollback_arguments,
     run=run_rollback,

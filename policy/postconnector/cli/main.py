@@ -18,7 +18,7 @@ from postconnector.cli.command import Command
 from postconnector.cli.commands import aliases_of, all_commands, command_named
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_error, print_problems
-from postconnector.postfix.host import PostfixError
+from postconnector.postfix.host import OutOfOrderError, PostfixError
 from postconnector.postfix.interruption import InterruptedByError, end_in_order
 from postconnector.sources.connectors_file import DEFAULT_FILE
 
@@ -47,6 +47,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run postconnector with a command line; return the exit status."""
+    _have_streams()
     _print_any_text()
     end_in_order()
     gc.disable()  # looking for garbage takes longer than all else when there are many connectors
@@ -60,7 +61,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
         return error.status
     except PostfixError as error:
         print_error(f"fatal: {error}")
-        return os.EX_UNAVAILABLE
+        return os.EX_CONFIG if isinstance(error, OutOfOrderError) else os.EX_UNAVAILABLE
     except InterruptedByError as error:
         print_error(f"interrupted{f': {error}' if str(error) else ''}")
         return 128 + error.number
@@ -101,6 +102,14 @@ def _respelled(command_line: Sequence[str]) -> tuple[list[str], Command | None]:
         behind = command.respell(command_line[index + 1 :])
         return [*command_line[:index], command.name, *behind], command
     return list(command_line), None
+
+
+def _have_streams() -> None:
+    """Whoever closed standard output, as some daemons do, wants nothing printed."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("r" if name == "stdin" else "w")  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _print_any_text() -> None:

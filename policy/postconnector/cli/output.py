@@ -1,8 +1,10 @@
 """What people and machines see: tables and colours on a terminal, plain text in a pipe, JSON."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +22,21 @@ def print_line(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def tell(text: str) -> None:
+    """A line about what was just done, now; whether it is read or not makes no difference to that.
+
+    Where standard output is gone (a reader that has left, a full disk), standard error has it.
+    """
+    try:
+        print_line(text)
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        print_error(text)
+
+
 def print_json(value: object) -> None:
     """A value as JSON on standard output."""
     print_line(json.dumps(value, indent=2, ensure_ascii=False))
@@ -32,7 +49,8 @@ def print_json_line(value: object) -> None:
 
 def print_error(text: str) -> None:
     """A message of ours on standard error, in the form of Postfix' commands."""
-    sys.stderr.write(f"postconnector: {text}\n")
+    with suppress(OSError):  # nobody is there to be told
+        sys.stderr.write(f"postconnector: {text}\n")
 
 
 def print_problems(problems: Iterable[Problem]) -> None:

@@ -226,7 +226,7 @@ exit status:
   0   there is nothing to change
   2   there are changes
   69  there is no Postfix
-  78  the connectors can't be published
+  78  the connectors can't be published, or main.cf or master.cf has to be put in order first
 """,
     add_arguments=add_arguments,
     run=run,

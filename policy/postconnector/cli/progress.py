@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from postconnector.cli.output import print_line
+from postconnector.cli.output import tell
 from postconnector.postfix.progress import Progress
 
 
@@ -17,7 +17,7 @@ class _Silent:
         """In a pipe nobody waits."""
 
     def says(self, line: str) -> None:
-        print_line(line)
+        tell(line)
 
 
 class _OnTerminal:
@@ -27,11 +27,12 @@ class _OnTerminal:
         self._begun = 0
 
     def begins(self, step: str) -> None:
+        # It draws by itself, in a thread of its own: no terminal that goes ends the work.
         self._bar.update(self._task, description=step, completed=self._begun)
         self._begun += 1
 
     def says(self, line: str) -> None:
-        print_line(line)
+        tell(line)
 
 
 @contextmanager

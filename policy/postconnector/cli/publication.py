@@ -11,7 +11,8 @@ from postconnector.daemon.endpoint import Endpoint
 from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
 from postconnector.postfix.compile import compile_organization
-from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
+from postconnector.postfix.generations import live_folder
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.host_entries import HostEntries, read_host_entries
 from postconnector.postfix.inputs import Inputs, read_inputs, read_published_inputs
@@ -56,9 +57,11 @@ def _prepare(
     path: Path, host: PostfixHost, progress: Progress, read: Callable[[LocalRouting], Inputs]
 ) -> tuple[Publication, Endpoint]:
     progress.begins("reading the connectors")
+    live = live_folder(host.config_directory / OWN_DIRECTORY)
     file = read_file(path)
     organization = valid_organization(file)
     progress.begins("asking Postfix what is there")
+    current = host.read_files()
     facts = host.facts()
     local = _local_routing(organization, facts.hostname)
     inputs = read(local)
@@ -66,7 +69,6 @@ def _prepare(
     if any(problem.severity is Severity.ERROR for problem in problems):
         raise configuration_error(f"{file.path}: passwords or certificates are missing", problems)
     print_problems(problems)
-    current = host.read_files()
     own_domains = OwnDomains(host)
     own = own_domains.names(_named_domains(organization))
     entries = _host_entries(host, facts, local, own, own_domains)
@@ -79,7 +81,7 @@ def _prepare(
         raise configuration_error(f"{file.path}: {error}") from None
     rendered = render(compiled, facts, current, file.data)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
-    return Publication(host, facts, compiled, rendered, current, local), endpoint
+    return Publication(host, facts, compiled, rendered, current, live, local), endpoint
 
 
 def _host_entries(

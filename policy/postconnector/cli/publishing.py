@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from postconnector.cli.failure import CommandFailedError, configuration_error
-from postconnector.cli.output import print_error, print_line
+from postconnector.cli.output import print_error, tell
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.delivery.probe import delivery_agent_failure
 from postconnector.model.problem import quoted
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.configuration_files import folder_in_force
+from postconnector.postfix.generation_folder import require_names
 from postconnector.postfix.generations import LIVE, About, read_generations
 from postconnector.postfix.host import PostfixError
 from postconnector.postfix.lock import TryAgainError
@@ -37,18 +38,19 @@ def carry_out(
     for warning in publication.compiled.warnings:
         print_error(f"warning: {warning}")
     _require_publishable(publication)
+    require_names(publication.facts.own_directory)
     live = read_live(publication.current, publication.facts.live_directory)
     unfinished = unfinished_sentence(publication)
     if unfinished is not None:
-        print_line(unfinished)
+        tell(unfinished)
     if unfinished is None and _is_in_force(publication, live):
-        print_line("nothing to change: Postfix has these connectors")
+        tell("nothing to change: Postfix has these connectors")
         return
     _require_policy_service(policy_service)
     _require_delivery_agent(publication)
     with nothing_half_done("the result"):
         generation = publish(publication, about, progress)
-    print_line(f"published generation {generation}")
+    tell(f"published generation {generation}")
 
 
 def unfinished_sentence(publication: Publication) -> str | None:

@@ -4,7 +4,7 @@ import argparse
 import os
 
 from postconnector.cli.command import Command
-from postconnector.cli.output import print_diff, print_line
+from postconnector.cli.output import print_diff, print_line, tell
 from postconnector.cli.publication import find_host
 from postconnector.cli.publishing import nothing_half_done, require_root
 from postconnector.postfix.plan import configuration_changes
@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         return os.EX_OK
     require_root("remove")
     with nothing_half_done("the files without our part"):
-        unpublish(removal, print_line)
-    print_line("removed; all mail takes the way that it took before")
+        unpublish(removal, tell)
+    tell("removed; all mail takes the way that it took before")
     return os.EX_OK
 
 
@@ -54,11 +54,12 @@ postconnector-policy
 
 exit status:
   0   removed, or there was nothing
-  69  there is no Postfix
+  69  there is no Postfix, or it fails; or our folder could not be deleted; it is said which
   74  a file can't be written; nothing was removed
-  75  an apply is at work
+  75  an apply is at work, or somebody edited main.cf or master.cf meanwhile
   77  not root
-  78  Postfix complains about the files without our part; nothing was removed
+  78  Postfix complains about the files without our part, or it can't be told which part is ours;
+      nothing was removed
 """,
     add_arguments=add_arguments,
     run=run,

@@ -15,13 +15,15 @@ from postconnector.cli.publication import PREPARING, find_host, prepare_again
 from postconnector.cli.publishing import failing_delivery_agent, unfinished_sentence
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.policyd.probe import policy_service_failure
+from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.facts import OWN_DIRECTORY
-from postconnector.postfix.generations import Generation, read_generations
+from postconnector.postfix.generations import LIVE, Generation, read_generations
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.plan import FileChange, file_changes, read_live
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.queue import deferred_recipients
+from postconnector.postfix.table_names import TRANSPORT_TABLE
 from postconnector.postfix.verification import verify
 from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
@@ -73,14 +75,29 @@ def run(arguments: argparse.Namespace) -> int:
     generations = read_generations(host.config_directory / OWN_DIRECTORY)
     live = next((generation for generation in generations if generation.is_live), None)
     with progress(PREPARING + 1) as told:
-        status = Status() if live is None else _status(host, live, told)
-    if live is None:
-        status.problems.append("nothing is published; postconnector apply does it")
+        status = _without_live(host) if live is None else _status(host, live, told)
     if arguments.json:
         print_json(asdict(status))
     else:
         _print(status)
     return SEE_TO_IT if status.problems else ALL_IS_WELL
+
+
+def _without_live(host: PostfixHost) -> Status:
+    own = host.config_directory / OWN_DIRECTORY
+    folder = folder_in_force(host.read_files().main_cf, own)
+    if folder is None:
+        return Status(problems=["nothing is published; postconnector apply does it"])
+    tables = own / folder
+    if (tables / TRANSPORT_TABLE).exists():
+        what = f"{own / LIVE} is no link to a generation, as apply makes it: move it away"
+        return Status(problems=[f"{what}; then postconnector apply puts it right"])
+    return Status(
+        problems=[
+            f"main.cf leads to the tables in {tables}, which are not there: Postfix defers all"
+            " mail; postconnector apply, or rollback, puts it right"
+        ]
+    )
 
 
 def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
@@ -91,8 +108,8 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
     _look_at_certificates(status, live)
     try:
         publication, endpoint = prepare_again(live.folder, host, told)
-    except CommandFailedError as error:
-        print_problems(error.problems)
+    except (CommandFailedError, PostfixError) as error:
+        print_problems(error.problems if isinstance(error, CommandFailedError) else ())
         status.problems.append(f"what is published could not be published now: {error}")
         return status
     if (failure := policy_service_failure(endpoint)) is not None:
@@ -103,6 +120,7 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
         status.problems.append(failure)
     if (unfinished := unfinished_sentence(publication)) is not None:
         status.problems.append(unfinished)
+    status.problems.extend(publication.compiled.refusals)
     told.begins("comparing")
     _look_for_drift(status, publication)
     _look_at_services(status, publication)
@@ -161,7 +179,12 @@ def _is_listened_on(endpoint: Path) -> bool:
 def _look_at_the_queue(status: Status, host: PostfixHost, table: RoutingTable) -> None:
     counts: Counter[str | None] = Counter()
     reasons: dict[str | None, Counter[str]] = {}
-    for recipient in deferred_recipients(host):
+    try:
+        recipients = list(deferred_recipients(host))
+    except PostfixError as error:
+        status.problems.append(f"the queue could not be read: {error}")
+        return
+    for recipient in recipients:
         outcome = table.select(recipient.address)
         name = outcome.connector.name if isinstance(outcome, Selected) else None
         counts[name] += 1

@@ -72,7 +72,7 @@ def compile_organization(
             if (reason := local.agent_reason(connector)) is not None
         ),
         warnings=tuple(conflicts(local, facts, own, native, default, entries, names)),
-        refusals=tuple(refusals(facts, local, own, entries)),
+        refusals=tuple(refusals(facts, local, own, entries, (s.name for s in services))),
     )
 
 

@@ -7,18 +7,15 @@ Pure text in, text out.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.host_parameters import read_parameters, with_followers
+from postconnector.postfix.marked_block import REPLACED, block_in, with_block, without_ours
 from postconnector.postfix.quoting import comment, master_cf_option
 from postconnector.postfix.table_names import TRANSPORT_TABLE
 
-BEGIN = "# BEGIN postconnector: written by postconnector apply, and undone by taking it out"
-END = "# END postconnector"
-_NO_NEWLINE = " (the file had no newline at its end)"
-_REPLACED = "#postconnector replaces# "
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _OPTION = re.compile(r"[ ]+-o (?P<brace>[{] )?(?P<name>\w+) ?= ?(?P<value>.*?)(?(brace) [}])")
 
@@ -36,9 +33,9 @@ def main_cf_with(
     ours = list(with_followers(parameters, values, own_values or {}))
     replaced = {parameter.name for parameter in ours}
     out = {number for name, _, numbers in theirs if name in replaced for number in numbers}
-    kept = "".join(_REPLACED + line if number in out else line for number, line in enumerate(lines))
+    kept = "".join(REPLACED + line if number in out else line for number, line in enumerate(lines))
     block = "".join(f"{comment(each.reason)}{each.name} = {each.value}\n" for each in ours)
-    return _with_block(kept, block)
+    return with_block(kept, block)
 
 
 def service_entries(services: Iterable[Service], chroot: str) -> dict[str, str]:
@@ -48,12 +45,19 @@ def service_entries(services: Iterable[Service], chroot: str) -> dict[str, str]:
 
 def master_cf_with(original: str, entries: Mapping[str, str]) -> str:
     """master.cf with these entries in our block; `original` is the file without it."""
-    return _with_block(original, "".join(entries.values())) if entries else original
+    return with_block(original, "".join(entries.values())) if entries else original
+
+
+def entry_names(master_cf: str) -> Iterator[str]:
+    """The services of all entries in master.cf, whoever wrote them."""
+    for line in master_cf.splitlines():
+        if line and not line[0].isspace() and not line.startswith("#"):
+            yield line.split(maxsplit=1)[0]
 
 
 def entries_in(master_cf: str) -> dict[str, str]:
     """The entries that stand in our block of master.cf, by name."""
-    block = _block(master_cf)
+    block = block_in(master_cf)
     found: dict[str, str] = {}
     entry = ""
     for line in [*_LINE.findall(block), "end\n"]:
@@ -68,7 +72,7 @@ def parameters_in(main_cf: str) -> dict[str, Parameter]:
     """The parameters that stand in our block of main.cf, a line each, below their reasons."""
     found: dict[str, Parameter] = {}
     reason = ""
-    for line in _block(main_cf).splitlines():
+    for line in block_in(main_cf).splitlines():
         name, equals, value = line.partition("=")
         if line.startswith("#"):
             reason = line.removeprefix("# ")
@@ -92,7 +96,7 @@ def options_in(entry: str) -> dict[str, str]:
 def folder_in_force(main_cf: str, own_directory: Path) -> str | None:
     """The folder of ours, by name, from which main.cf has Postfix take the transport table."""
     pattern = rf"{re.escape(str(own_directory))}/(?P<folder>[a-z-]+)/{TRANSPORT_TABLE}\b"
-    found = re.search(pattern, _block(main_cf))
+    found = re.search(pattern, block_in(main_cf))
     return found["folder"] if found is not None else None
 
 
@@ -120,32 +124,3 @@ def _carried_out_by(service: Service) -> str:
     if len(service.connectors) == 1:
         return f'Send connector "{service.connectors[0].name}"'
     return "Send connectors that differ only in smart host, credential and TLS names"
-
-
-def without_ours(text: str) -> str:
-    """The file as it is without our block, and with what we commented out."""
-    start = text.find(BEGIN)
-    if start < 0:
-        return text
-    first_line = text[start:].partition("\n")[0]
-    before = text[:start]
-    end = text.find(END, start)
-    after = text[end:].partition("\n")[2] if end >= 0 else ""
-    if first_line.endswith(_NO_NEWLINE) and not after:
-        before = before.removesuffix("\n")
-    return "".join(line.removeprefix(_REPLACED) for line in _LINE.findall(before + after))
-
-
-def _block(text: str) -> str:
-    """What stands between the two lines that mark our block."""
-    _, begin, rest = text.partition(BEGIN)
-    inside, end, _ = rest.partition(END)
-    return inside.partition("\n")[2] if begin and end else ""
-
-
-def _with_block(text: str, block: str) -> str:
-    begin = BEGIN
-    if text and not text.endswith("\n"):
-        begin += _NO_NEWLINE
-        text += "\n"
-    return f"{text}{begin}\n{block}{END}\n"

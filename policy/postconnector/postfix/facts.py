@@ -52,8 +52,8 @@ class PostfixFacts:
     `hostname`: its myhostname. `smtp_chroot`: the chroot column of its smtp(8) service.
     `parameters`: the values of COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version
     does not know is empty. `missing_files`: parameters that name a file or folder that is not
-    there. `service_settings`: the settings (-o) in master.cf, by names such as
-    smtp/inet/relayhost.
+    there. `services`: the names of all services in master.cf. `service_settings`: the settings (-o)
+    in it, by names such as smtp/inet/relayhost.
     """
 
     config_directory: Path
@@ -66,6 +66,7 @@ class PostfixFacts:
     smtp_chroot: str = "-"
     parameters: Mapping[str, str] = field(default_factory=dict)
     missing_files: tuple[str, ...] = ()
+    services: frozenset[str] = frozenset()
     service_settings: Mapping[str, str] = field(default_factory=dict)
 
     @property

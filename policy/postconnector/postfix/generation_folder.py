@@ -8,9 +8,18 @@ from pathlib import Path
 
 from postconnector.daemon.own_user import USER
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES, GENERATIONS, LIVE, About
-from postconnector.postfix.host import PostfixError, run_postfix_command, settle
+from postconnector.postfix.generations import (
+    ABOUT,
+    BUILT_SUFFIXES,
+    GENERATIONS,
+    LIVE,
+    About,
+    is_generation,
+    live_folder,
+)
+from postconnector.postfix.host import PostfixError, named, run_postfix_command, settle
 from postconnector.postfix.rendered import GenerationFile
+from postconnector.postfix.unfinished import UNFINISHED
 from postconnector.sources.writing.files import sync
 
 _KEPT_GENERATIONS = 10
@@ -60,6 +69,17 @@ def make_directory(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
+def require_names(own_directory: Path) -> None:
+    """Raise PostfixError if a folder stands where we need a link or a file.
+
+    A copy that does not know of symbolic links makes one of `live`.
+    """
+    for name in (LIVE, f"{LIVE}.new", f"{LIVE}.kept", UNFINISHED):
+        path = own_directory / name
+        if path.is_dir() and not path.is_symlink():
+            raise PostfixError(f"{path} is a folder, and apply needs the name: move it away")
+
+
 def built_tables(folder: Path) -> Iterator[Path]:
     """What postmap(1) made in a generation."""
     for path in folder.rglob("*"):
@@ -69,10 +89,9 @@ def built_tables(folder: Path) -> Iterator[Path]:
 
 def forget_old_generations(facts: PostfixFacts) -> None:
     """Keep the last ten, and the live one."""
-    live = facts.own_directory / LIVE
-    target = live.readlink().name if live.is_symlink() else ""
+    live = live_folder(facts.own_directory)
     for old in sorted(_numbered(facts))[:-_KEPT_GENERATIONS]:
-        if old.name != target:
+        if live is None or old.name != live.name:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -80,7 +99,7 @@ def _numbered(facts: PostfixFacts) -> list[Path]:
     generations = facts.own_directory / GENERATIONS
     if not generations.is_dir():
         return []
-    return [path for path in generations.iterdir() if path.name.isdigit()]
+    return [path for path in generations.iterdir() if is_generation(path.name)]
 
 
 def _write_file(path: Path, file: GenerationFile) -> None:
@@ -92,7 +111,7 @@ def _write_file(path: Path, file: GenerationFile) -> None:
     descriptor = os.open(
         path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.secret else 0o644
     )
-    with open(descriptor, "wb") as target:  # noqa: PTH123 (pathlib opens no descriptors)
+    with named(path), open(descriptor, "wb") as target:  # noqa: PTH123 (pathlib opens no descriptors)
         os.fchmod(target.fileno(), 0o600 if file.secret else 0o644)
         if file.for_agent:
             os.fchown(target.fileno(), 0, agent_group())

@@ -7,6 +7,7 @@ comes from.
 import json
 import os
 import pwd
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ BUILT_SUFFIXES = (".lmdb", ".cdb", ".db")
 """Of what postmap(1) makes of a table's source."""
 
 _LONGEST_ABOUT = 4096
+_NUMBER = re.compile(r"[0-9]{6}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class About:
     def of(cls, said: object) -> "About":
         """What a JSON object says; what it does not say is not known."""
         known = said if isinstance(said, dict) else {}
-        return cls(**{name: str(known.get(name, "")) for name in cls.__slots__})
+        return cls(**{name: _one_line(known.get(name, "")) for name in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +66,35 @@ class Generation:
     is_live: bool
 
 
+def is_generation(name: str) -> bool:
+    """Whether a folder among the generations is one of them; somebody may keep others there."""
+    return _NUMBER.fullmatch(name) is not None
+
+
+def live_folder(own_directory: Path) -> Path | None:
+    """Where the link to the live generation leads, whether that is there or not."""
+    link = own_directory / LIVE
+    return own_directory / link.readlink() if link.is_symlink() else None
+
+
 def read_generations(own_directory: Path) -> list[Generation]:
     """All that are kept, the oldest first."""
     return sorted(_found(own_directory), key=lambda generation: generation.number)
 
 
 def _found(own_directory: Path) -> Iterator[Generation]:
-    live = own_directory / LIVE
-    target = live.readlink().name if live.is_symlink() else None
+    live = live_folder(own_directory)
+    target = live.name if live is not None else None
     generations = own_directory / GENERATIONS
     for folder in generations.iterdir() if generations.is_dir() else ():
-        if folder.name.isdigit():
+        if is_generation(folder.name):
             about = About.read(folder)
             yield Generation(int(folder.name), folder, about, folder.name == target)
+
+
+def _one_line(said: object) -> str:
+    """Without what would break a line or steer a terminal: $SUDO_USER is anybody's text."""
+    return "".join(c if c.isprintable() else "?" for c in str(said))
 
 
 def _user() -> str:

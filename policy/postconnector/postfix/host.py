@@ -2,20 +2,22 @@
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from postconnector.postfix.configuration_files import without_ours
 from postconnector.postfix.facts import (
     COMPARED_PARAMETERS,
     COPIED_PARAMETERS,
+    OWN_DIRECTORY,
     PostfixFacts,
 )
+from postconnector.postfix.marked_block import out_of_order, without_ours
 
 _EXPANDED = ("mail_version", "queue_directory", "myhostname", "syslog_name")
 _TRUST = ("smtp_tls_CAfile", "smtp_tls_CApath")
@@ -27,6 +29,10 @@ _DEFAULT_DIRECTORY = "/etc/postfix"
 
 class PostfixError(Exception):
     """Postfix is not there, can't be read, or refused something; the text says what."""
+
+
+class OutOfOrderError(PostfixError):
+    """Somebody has to put main.cf or master.cf in order first; the text says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,17 @@ class PostfixHost:
         return cls(directory)
 
     def read_files(self) -> ConfigurationFiles:
-        """main.cf and master.cf as they are now."""
-        return ConfigurationFiles(
-            read_text(self.config_directory / "main.cf"),
-            read_text(self.config_directory / "master.cf"),
-        )
+        """main.cf and master.cf as they are now.
+
+        Raises OutOfOrderError where our part of one can't be told from the host's.
+        """
+        return ConfigurationFiles(self._read("main.cf"), self._read("master.cf"))
+
+    def _read(self, name: str) -> str:
+        text = read_text(path := self.config_directory / name)
+        if reason := out_of_order(text, self.config_directory / OWN_DIRECTORY):
+            raise OutOfOrderError(f"{path}: {reason}")
+        return text
 
     def facts(self) -> PostfixFacts:
         """What the instance is like without us. Changes nothing on the host."""
@@ -83,7 +95,7 @@ class PostfixHost:
                 f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
                 " install one (Debian: postfix-lmdb)"
             )
-        chroot = run_postfix_command("postconf", "-c", str(directory), "-F", "smtp/unix/chroot")
+        chroots = _chroots(directory)
         return PostfixFacts(
             config_directory=self.config_directory,
             queue_directory=Path(expanded["queue_directory"]),
@@ -92,7 +104,8 @@ class PostfixHost:
             table_types=frozenset(available),
             hostname=expanded["myhostname"],
             syslog_name=expanded["syslog_name"],
-            smtp_chroot=chroot.rpartition("=")[2].strip() or "-",
+            smtp_chroot=chroots.get("smtp/unix", "-"),
+            services=frozenset(name.partition("/")[0] for name in chroots),
             parameters={
                 **_parameters(directory, COPIED_PARAMETERS),
                 **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},
@@ -152,9 +165,10 @@ class PostfixHost:
 
 @contextmanager
 def scratch_configuration(files: ConfigurationFiles) -> Iterator[Path]:
-    """A folder that only we can read, with these main.cf and master.cf in it."""
+    """A folder with these main.cf and master.cf in it, inside one that only we can read."""
     with tempfile.TemporaryDirectory(prefix="postconnector-") as name:
-        directory = Path(name)
+        directory = Path(name, "etc")
+        directory.mkdir()
         write_text(directory / "main.cf", files.main_cf)
         write_text(directory / "master.cf", files.master_cf)
         yield directory
@@ -186,8 +200,19 @@ def read_text(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write back what read_text gave."""
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with named(path):
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
     settle(path)
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have an OSError say which file it is about: a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def settle(path: Path) -> None:
@@ -206,6 +231,13 @@ def _parameters(directory: Path, arguments: Sequence[str]) -> dict[str, str]:
     return {name: value.strip() for name, separator, value in pairs if separator}
 
 
+def _chroots(directory: Path) -> dict[str, str]:
+    """The chroot column of each service in master.cf, by names such as smtp/unix."""
+    output = run_postfix_command("postconf", "-c", str(directory), "-F", "*/*/chroot")
+    pairs = (line.partition(" = ") for line in output.splitlines())
+    return {name.removesuffix("/chroot"): value.strip() for name, _, value in pairs}
+
+
 def _service_settings(directory: Path) -> dict[str, str]:
     """What master.cf sets by -o, by names such as smtp/inet/relayhost."""
     output = run_postfix_command("postconf", "-c", str(directory), "-P")
@@ -217,21 +249,36 @@ def _run(command: Sequence[str], standard_input: str = "") -> subprocess.Complet
     environment = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
     environment["PATH"] = environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     try:
-        return subprocess.run(
-            list(command),
-            env=environment,
-            input=standard_input,
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=_COMMAND_TIMEOUT,
-            check=False,
-            process_group=0,  # Ctrl-C is for us, not for a reload that is under way
-        )
+        with (
+            subprocess.Popen(
+                list(command),
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="surrogateescape",
+                process_group=0,  # Ctrl-C is for us, not for a reload that is under way
+            ) as process,
+            _ended_with_us(process),
+        ):
+            output = process.communicate(standard_input, _COMMAND_TIMEOUT)
     except FileNotFoundError:
         raise PostfixError(f"{command[0]} is not installed; install Postfix") from None
     except subprocess.TimeoutExpired:
         raise PostfixError(f"{command[0]} did not end in {_COMMAND_TIMEOUT:.0f} s") from None
+    return subprocess.CompletedProcess(command, process.returncode, *output)
+
+
+@contextmanager
+def _ended_with_us(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Nothing that a command has started goes on when we don't wait for it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def _errors(result: subprocess.CompletedProcess[str]) -> list[str]:

@@ -3,6 +3,7 @@
 Everything missing or unfit is a problem of its connector before anything is published.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -147,9 +148,12 @@ def _look_at_token(path: Path) -> None:
 
 
 def _read(path: str) -> tuple[os.stat_result, bytes]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return os.fstat(descriptor), os.read(descriptor, _LONGEST_PASSWORD + 2)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "is no file")
+        return status, os.read(descriptor, _LONGEST_PASSWORD + 2)
     finally:
         os.close(descriptor)
 

@@ -22,7 +22,7 @@ from postconnector.postfix.generation_folder import (
     make_directory,
     next_number,
 )
-from postconnector.postfix.generations import LIVE, About
+from postconnector.postfix.generations import LIVE, About, live_folder
 from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
 from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.local_routing import LocalRouting
@@ -36,19 +36,29 @@ from postconnector.postfix.stand_ins import STAND_IN_FOLDER, stand_ins
 from postconnector.postfix.swap import Swap
 from postconnector.postfix.table_users import tables_are_released
 from postconnector.postfix.transition import Configuration, transition
-from postconnector.postfix.unfinished import clear_unfinished, mark_unfinished, read_unfinished
+from postconnector.postfix.unfinished import (
+    Unfinished,
+    clear_unfinished,
+    mark_unfinished,
+    read_unfinished,
+)
 from postconnector.postfix.verification import verify
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published, and where; `local` is what it was compiled from."""
+    """What is to be published, and where; `local` is what it was compiled from.
+
+    `current` and `live`: main.cf, master.cf and the live generation's folder (None: there is none)
+    as they were before anything was read.
+    """
 
     host: PostfixHost
     facts: PostfixFacts
     compiled: Compiled
     rendered: Rendered
     current: ConfigurationFiles
+    live: Path | None
     local: LocalRouting
 
 
@@ -63,6 +73,8 @@ def publish(publication: Publication, about: About, progress: Progress) -> int:
     with publication_lock(facts.own_directory):
         if publication.host.read_files() != publication.current:
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
+        if live_folder(facts.own_directory) != publication.live:
+            raise TryAgainError("other connectors were published meanwhile; try again")
         if broken := list(broken_references(publication.compiled, publication.rendered, facts)):
             raise CheckFailedError("\n".join(broken))
         if publication.rendered.configuration != publication.current:
@@ -71,8 +83,11 @@ def publish(publication: Publication, about: About, progress: Progress) -> int:
             progress.says("Postfix has checked main.cf and master.cf")
         number = next_number(facts)
         _Publishing(publication, number, progress).run(about)
-        forget_old_generations(facts)
         return number
+
+
+def _configuration(files: ConfigurationFiles, *, is_live: bool) -> Configuration:
+    return Configuration(files.main_cf, files.master_cf, entries_in(files.master_cf), is_live)
 
 
 class _Publishing:
@@ -91,10 +106,10 @@ class _Publishing:
             self._run(about, interruption.heed)
 
     def _run(self, about: About, heed: Callable[[], None]) -> None:
-        now, wanted = self._now(), self._configuration(self._publication.rendered)
+        now, wanted = self._now(), self._wanted()
         changes = transition(now, wanted, self._with_stand_ins)
         swap = Swap(self._host, self._facts, self._publication.current, changes, self._number)
-        own, before = self._facts.own_directory, self._live_target()
+        own, before = self._facts.own_directory, self._publication.live
         earlier = read_unfinished(own)
         live = read_live(self._publication.current, self._facts.live_directory)
         tables_only = earlier is None and only_tables_differ(live, self._publication.rendered)
@@ -107,33 +122,45 @@ class _Publishing:
             swap.bring_into_force(heed)
             self._progress.begins("asking the live tables")
             verify(self._host, self._facts, self._publication.compiled)
-        except BaseException:
-            swap.undo()
-            self._forget_built()
-            clear_unfinished(own)
-            if earlier is not None:
-                mark_unfinished(own, earlier.generation, earlier.about)
+        except BaseException as error:
+            self._put_back(swap, earlier, error)
+            if isinstance(error, PostfixError):
+                raise PostfixError(f"{error}; everything was put back as it was") from None
             raise
         self._progress.says("the live tables answer for every connector")
         try:
             if not swap.reloads and self._host.is_running():
                 self._have_tables_taken(before, live, tables_only=tables_only)
             swap.clear_away()
-        except (OSError, PostfixError) as error:
+            shutil.rmtree(self._beside, ignore_errors=True)
+            if earlier is not None:
+                self._forget_unless(before, earlier.generation)
+            clear_unfinished(own)
+            forget_old_generations(self._facts)
+        except (OSError, PostfixError, TryAgainError) as error:
             raise PostfixError(f"the new connectors are in force, unfinished: {error}") from None
-        shutil.rmtree(self._beside, ignore_errors=True)
-        if earlier is not None:
-            self._forget_unless(before, earlier.generation)
-        clear_unfinished(own)
+
+    def _put_back(self, swap: Swap, earlier: Unfinished | None, error: BaseException) -> None:
+        own = self._facts.own_directory
+        try:
+            swap.undo()
+            self._forget_built()
+            clear_unfinished(own)
+            if earlier is not None:
+                mark_unfinished(own, earlier.generation, earlier.about)
+        except (OSError, PostfixError) as failure:
+            raise PostfixError(
+                f"{error}; and not all could be put back: {failure}; postconnector status says what"
+                " is in force"
+            ) from None
 
     def _now(self) -> Configuration:
         current = self._publication.current
         in_force = folder_in_force(current.main_cf, self._facts.own_directory)
-        return Configuration(current.main_cf, entries_in(current.master_cf), in_force == LIVE)
+        return _configuration(current, is_live=in_force == LIVE)
 
-    def _configuration(self, rendered: Rendered, *, is_live: bool = True) -> Configuration:
-        files = rendered.configuration
-        return Configuration(files.main_cf, entries_in(files.master_cf), is_live)
+    def _wanted(self) -> Configuration:
+        return _configuration(self._publication.rendered.configuration, is_live=True)
 
     def _with_stand_ins(self) -> Configuration:
         published = self._publication
@@ -143,7 +170,7 @@ class _Publishing:
             published.current,
             published.rendered.files[PUBLISHED_CONNECTORS].data,
         )
-        return self._configuration(self._stand_in, is_live=False)
+        return _configuration(self._stand_in.configuration, is_live=False)
 
     def _build(self, about: About) -> None:
         rendered = self._publication.rendered
@@ -161,10 +188,6 @@ class _Publishing:
         """A generation that never came into force is no part of the history."""
         if live != (folder := generation_folder(self._facts, number)):
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _live_target(self) -> Path | None:
-        link = self._facts.live_directory
-        return self._facts.own_directory / link.readlink() if link.is_symlink() else None
 
     def _have_tables_taken(self, before: Path | None, live: Live, *, tables_only: bool) -> None:
         """Processes start anew when a table of theirs is deleted; those of before are not needed,

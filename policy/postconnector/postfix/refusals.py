@@ -1,6 +1,6 @@
 """Why connectors can't be published to a host at all: some mail would take the wrong way. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from postconnector.model.problem import quoted
 from postconnector.postfix.facts import PostfixFacts
@@ -8,6 +8,7 @@ from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop
 from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.stand_ins import STAND_IN_PREFIX
 from postconnector.postfix.tables import kept_domains
 from postconnector.selection.outcome import Candidate
 
@@ -18,9 +19,13 @@ _BY_SENDER = ("sender_dependent_relayhost_maps", "sender_dependent_default_trans
 
 
 def refusals(
-    facts: PostfixFacts, local: LocalRouting, own: OwnNames, entries: HostEntries
+    facts: PostfixFacts,
+    local: LocalRouting,
+    own: OwnNames,
+    entries: HostEntries,
+    services: Iterable[str],
 ) -> Iterator[str]:
-    """A sentence for each: what it is, and what would be right."""
+    """A sentence for each: what it is, and what would be right. `services`: names of ours."""
     default = local.table.default
     if facts.version < OLDEST:
         major, minor = facts.version
@@ -39,9 +44,26 @@ def refusals(
                 f"master.cf sets {setting}: trivial-rewrite(8) would not see the routes of"
                 " connectors; set it in main.cf instead"
             )
+    yield from _taken_names(facts, set(services))
     yield from _unknown_routes(local, own, entries)
     if default is not None and not next_hop(default.connector):
         yield from _by_sender_beside_dns(default, facts)
+
+
+def _taken_names(facts: PostfixFacts, services: set[str]) -> Iterator[str]:
+    """Of two services with one name, Postfix takes the last, whosever it is."""
+    for name in sorted(facts.services):
+        if name in services:
+            yield (
+                f"master.cf has a service {name} outside our block, which would be in the way of"
+                " ours: if it is the host's own, rename it; if it is ours (postconf -F and -P move"
+                " services to the end of the file), delete it there, and apply writes it anew"
+            )
+        if name.startswith(STAND_IN_PREFIX):
+            yield (
+                f"master.cf has a service {name}, and {STAND_IN_PREFIX}… are the names of services"
+                " that stand in for connectors' own; rename it"
+            )
 
 
 def _unknown_routes(local: LocalRouting, own: OwnNames, entries: HostEntries) -> Iterator[str]:

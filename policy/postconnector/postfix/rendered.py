@@ -12,10 +12,10 @@ from postconnector.postfix.configuration_files import (
     main_cf_with,
     master_cf_with,
     service_entries,
-    without_ours,
 )
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.quoting import table_source
 
 PUBLISHED_CONNECTORS = "connectors.toml"

@@ -39,9 +39,10 @@ def _complaints(files: ConfigurationFiles) -> list[str]:
     """What Postfix says, each thing once, though every command of it says it again.
 
     With an empty queue: the real one may be large, and files come and go in it while Postfix looks.
+    It stands beside the files, as Postfix wants all that stands among them to be root's.
     """
     with scratch_configuration(files) as folder:
-        queue = folder / "queue"
+        queue = folder.with_name("queue")
         queue.mkdir(mode=0o755)
         with (folder / "main.cf").open("a") as main_cf:
             main_cf.write(f"\nqueue_directory = {queue}\n")
@@ -50,14 +51,14 @@ def _complaints(files: ConfigurationFiles) -> list[str]:
 
 
 def _said_of(folder: Path) -> list[str]:
-    directory = str(folder)
+    directory, around = str(folder), str(folder.parent)
     commands = (
         ("postconf", "-c", directory, "-n"),
         ("postconf", "-c", directory, "-P"),
         ("postfix", "-c", directory, "check"),
     )
     complaints = (
-        line.replace(directory, "").partition(": ")[2]
+        line.replace(directory, "").replace(around, "").partition(": ")[2]
         for command in commands
         for line in warnings_of(*command)
     )

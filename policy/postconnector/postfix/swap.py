@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from postconnector.postfix.configuration_files import master_cf_with, without_ours
+from postconnector.postfix.configuration_files import entry_names, master_cf_with
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
+from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.replaced_file import ReplacedFile, ReplacedLink
 from postconnector.postfix.stand_ins import STAND_IN_PREFIX
 from postconnector.postfix.transition import Change, Step
@@ -31,6 +32,7 @@ class Swap:
     ) -> None:
         self._host = host
         self._private = facts.queue_directory / "private"
+        self._current = current
         self._original = without_ours(current.master_cf)
         self._changes = changes
         self._last = max(n for n, c in enumerate(changes) if c.step is not Step.MASTER_CF)
@@ -49,21 +51,23 @@ class Swap:
 
     def stage(self, live_target: Path) -> None:
         """Write everything that the steps will put in place. Raises OSError."""
-        forget_sockets(self._private)  # of one that was undone: nobody listens there now
+        self._forget_sockets()  # of one that was undone: nobody listens there now
         self._master_cf.stage(
+            self._current.master_cf,
             [
                 master_cf_with(self._original, {**change.services, **self._mark(n)})
                 for n, change in enumerate(self._changes)
                 if change.step is Step.MASTER_CF
-            ]
+            ],
         )
-        self._main_cf.stage([c.main_cf for c in self._changes if c.step is Step.MAIN_CF])
+        main_cf = [c.main_cf for c in self._changes if c.step is Step.MAIN_CF]
+        self._main_cf.stage(self._current.main_cf, main_cf)
         self._live.stage(live_target)
 
     def bring_into_force(self, heed: Callable[[], None]) -> None:
         """The steps that can be undone; `heed` may raise between them.
 
-        Raises OSError or PostfixError.
+        Raises OSError, PostfixError or TryAgainError.
         """
         for number in range(self._last + 1):
             heed()
@@ -71,11 +75,11 @@ class Swap:
         heed()
 
     def clear_away(self) -> None:
-        """The steps that remain, and what was staged. Raises OSError or PostfixError."""
+        """The steps that remain, and what was staged. Raises as bring_into_force."""
         for number in range(self._last + 1, len(self._changes)):
             self._carry_out(number, _nothing)
         self.forget()
-        forget_sockets(self._private)
+        self._forget_sockets()
 
     def undo(self) -> None:
         """Go back to what was, in the reverse order."""
@@ -85,13 +89,16 @@ class Swap:
             self._host.reload()
         self._undo.clear()
         self.forget()
-        forget_sockets(self._private)
+        self._forget_sockets()
 
     def forget(self) -> None:
         """Remove what was staged or kept."""
         self._master_cf.forget()
         self._main_cf.forget()
         self._live.forget()
+
+    def _forget_sockets(self) -> None:
+        forget_sockets(self._private, self._original)
 
     def _mark(self, number: int) -> dict[str, str]:
         """A service that nobody uses: when its socket is there, master(8) has taken the file."""
@@ -130,7 +137,12 @@ def _nothing() -> None:
     """What is not to be interrupted any more."""
 
 
-def forget_sockets(private: Path) -> None:
-    """Remove the sockets of stand-ins: master(8) leaves those of services that are gone."""
+def forget_sockets(private: Path, master_cf: str) -> None:
+    """Remove the sockets of stand-ins: master(8) leaves those of services that are gone.
+
+    `master_cf`: the file without ours, whose services keep theirs.
+    """
+    kept = set(entry_names(master_cf))
     for endpoint in private.glob(f"{STAND_IN_PREFIX}*"):
-        endpoint.unlink(missing_ok=True)
+        if endpoint.name not in kept:
+            endpoint.unlink(missing_ok=True)

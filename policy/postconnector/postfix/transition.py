@@ -8,7 +8,7 @@ with the tables, there is a way over stand-ins.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -37,11 +37,13 @@ class Change:
 class Configuration:
     """A configuration as far as it can be told from the files.
 
-    `main_cf`: the whole file. `services`: entries of our block in master.cf by name. `is_live`:
-    main.cf leads to the tables in the folder `live`, rather than to those of stand-ins or to none.
+    `main_cf`, `master_cf`: the whole files; master.cf is None when it has more than is in use.
+    `services`: entries of our block in master.cf by name. `is_live`: main.cf leads to the tables in
+    the folder `live`, rather than to those of stand-ins or to none.
     """
 
     main_cf: str
+    master_cf: str | None
     services: Mapping[str, str]
     is_live: bool
 
@@ -52,8 +54,8 @@ def transition(
     """The steps from one to the other; `stand_in` is `wanted` under the names of stand-ins."""
     if not now.is_live or _is_one_step(now, wanted):
         return list(_direct(now, wanted))
-    between = stand_in()
-    *there, _old_go = _direct(now, between)  # with the next step, which replaces master.cf anyway
+    between = replace(stand_in(), master_cf=None)  # the old services go when all is done
+    there = [c for c in _direct(now, between) if c.adds or c.step is not Step.MASTER_CF]
     return [*there, *_direct(between, wanted)]
 
 
@@ -74,5 +76,5 @@ def _direct(now: Configuration, then: Configuration) -> Iterator[Change]:
         yield Change(Step.LIVE)
     if now.main_cf != then.main_cf:
         yield Change(Step.MAIN_CF, main_cf=then.main_cf)
-    if then.services != now.services:
+    if then.master_cf != now.master_cf:  # or where our block stands in it
         yield Change(Step.MASTER_CF, services=then.services)

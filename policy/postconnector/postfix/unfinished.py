@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.postfix.generations import About
+from postconnector.postfix.host import named
 
+UNFINISHED = "unfinished"
 _LONGEST = 4096
 
 
@@ -30,7 +32,8 @@ class Unfinished:
 def mark_unfinished(own_directory: Path, generation: int, about: About) -> None:
     """Leave the mark."""
     said = {"generation": generation, **json.loads(about.data())}
-    _mark(own_directory).write_text(json.dumps(said))
+    with named(mark := _mark(own_directory)):
+        mark.write_text(json.dumps(said))
 
 
 def clear_unfinished(own_directory: Path) -> None:
@@ -52,4 +55,4 @@ def read_unfinished(own_directory: Path) -> Unfinished | None:
 
 
 def _mark(own_directory: Path) -> Path:
-    return own_directory / "unfinished"
+    return own_directory / UNFINISHED

@@ -6,15 +6,15 @@ it is finished by doing it again.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from postconnector.postfix.configuration_files import without_ours
 from postconnector.postfix.facts import OWN_DIRECTORY
-from postconnector.postfix.host import ConfigurationFiles, PostfixHost
+from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
 from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.lock import TryAgainError, publication_lock
+from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.replaced_file import ReplacedFile
 from postconnector.postfix.staged_check import check_staged
 from postconnector.postfix.swap import forget_sockets
@@ -45,7 +45,8 @@ class Removal:
 def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
     """Remove it. Raises CheckFailedError, TryAgainError, PostfixError or OSError.
 
-    Then main.cf and master.cf are as before, and everything of ours is still in force.
+    Then main.cf and master.cf are as before, and everything of ours is still in force; except where
+    PostfixError says that only our folder could not be deleted.
     """
     host = removal.host
     folder = host.config_directory / OWN_DIRECTORY
@@ -56,10 +57,20 @@ def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
         check_staged(removal.wanted, removal.current)
         say("Postfix has checked main.cf and master.cf without our part")
         with Interruption() as interruption:
-            _swap(removal, interruption.heed)
             queue = host.expanded("queue_directory")["queue_directory"]
-            forget_sockets(Path(queue, "private"))
-            shutil.rmtree(folder)
+            _swap(removal, interruption.heed)
+            _delete(folder, Path(queue, "private"), removal.wanted.master_cf)
+
+
+def _delete(folder: Path, private: Path, master_cf: str) -> None:
+    try:
+        forget_sockets(private, master_cf)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise PostfixError(
+            f"Postfix is without postconnector, but {folder} could not be deleted"
+            f" ({error.strerror or error}): what is left of it is no longer used; delete it by hand"
+        ) from None
 
 
 def _swap(removal: Removal, heed: Callable[[], None]) -> None:
@@ -74,7 +85,7 @@ def _swap(removal: Removal, heed: Callable[[], None]) -> None:
             (master_cf, now.master_cf, then.master_cf),
         ):
             if before != after:
-                file.stage([after])
+                file.stage(before, [after])
                 changing.append(file)
         for file in changing:
             heed()
@@ -82,13 +93,24 @@ def _swap(removal: Removal, heed: Callable[[], None]) -> None:
             if host.is_running():
                 host.reload()
         heed()
-    except BaseException:
-        gone = [file for file in changing if file.at]
-        for file in reversed(gone):
-            file.go_back(0)
-        if gone and host.is_running():
-            host.reload()
+    except BaseException as error:
+        _go_back(host, [file for file in changing if file.at], error)
+        if isinstance(error, PostfixError):
+            raise PostfixError(f"{error}; everything was put back as it was") from None
         raise
     finally:
         main_cf.forget()
         master_cf.forget()
+
+
+def _go_back(host: PostfixHost, gone: Sequence[ReplacedFile], error: BaseException) -> None:
+    try:
+        for file in reversed(gone):
+            file.go_back(0)
+        if gone and host.is_running():
+            host.reload()
+    except (OSError, PostfixError) as failure:
+        raise PostfixError(
+            f"{error}; and not all could be put back: {failure}; postconnector status says what is"
+            " in force"
+        ) from None

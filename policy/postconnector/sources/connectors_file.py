@@ -14,16 +14,21 @@ from typing import Any
 import tomli
 
 from postconnector.model.organization import Organization
-from postconnector.model.problem import Problem
+from postconnector.model.problem import Problem, Severity
 from postconnector.model.property_names import exchange_name
 from postconnector.sources import json_lines, toml_lines
 from postconnector.sources.document import read_document
 from postconnector.sources.line_numbers import line_of
+from postconnector.sources.regular_file import read_regular_file
 
 DEFAULT_FILE = Path("/etc/postconnector/connectors.toml")
 _JSON_LIST = re.compile(rb"\s*\[\s*\{")
 _FIELD = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _LARGEST_FILE = 64 * 1024**2
+_EMPTY = Problem(
+    "there is no connector in it: all mail takes the way that it takes without connectors",
+    severity=Severity.WARNING,
+)
 
 
 class UnreadableFileError(Exception):
@@ -80,8 +85,7 @@ def read_connectors_file(path: Path) -> ConnectorsFile:
     Raises UnreadableFileError when there is no such file, or it may not be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+        data = read_regular_file(path, _LARGEST_FILE + 1)
     except OSError as error:
         raise UnreadableFileError(f"{path}: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
@@ -98,7 +102,10 @@ def parse_connectors(data: bytes, path: Path) -> ConnectorsFile:
         return replace(file, problems=(Problem(str(error)).at(str(path), error.line),))
     reading = read_document(document, shown=file.is_json)
     file = replace(file, organization=reading.organization)
-    return replace(file, problems=file.located(reading.problems))
+    problems = file.located(reading.problems)
+    if reading.organization is not None and not reading.organization.connectors:
+        problems += (_EMPTY.at(str(path), None),)
+    return replace(file, problems=problems)
 
 
 def _text(data: bytes) -> str:
