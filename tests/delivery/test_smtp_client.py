@@ -4,8 +4,10 @@ import asyncio
 import re
 import ssl
 import tomllib
+from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ class Situation:
     rest: Sequence[str] | str | None = None
     slow: bool = False
     tls: str = "never"
-    verified: bool = False
+    verified: str | None = None
     login: str | None = None
     force_helo: bool = False
     dsn: bool | None = None
@@ -91,9 +93,10 @@ class Situation:
 
     def settings(self, context: ssl.SSLContext) -> SessionSettings:
         starttls = Starttls(self.tls)
+        names = (CertificateName(self.verified),) if self.verified not in (None, "chain") else None
         return SessionSettings(
             "client.test",
-            TlsPolicy(starttls, None if starttls is Starttls.NEVER else context),
+            TlsPolicy(starttls, None if starttls is Starttls.NEVER else context, names),
             force_helo=self.force_helo,
             login=None
             if self.login is None
@@ -134,6 +137,8 @@ def test_situation(
     peer.assert_played()
     _assert_said(situation, peer)
     _assert_logged(log)
+    if situation.slow:
+        assert log.lines[-1] == "- TimedOut"
 
 
 async def _play(
@@ -191,6 +196,65 @@ def _assert_logged(log: Heard) -> None:
         assert secret not in "".join(log.lines)
 
 
+@pytest.mark.parametrize(
+    ("end", "seconds", "last"),
+    [
+        ("", 20.0, ["> QUIT", "- Local"]),
+        ("close", 20.0, ["- Remote"]),
+        ("stall", 0.2, ["- TimedOut"]),
+        ("< hello", 20.0, ["- Local"]),
+        ("< 421 closing", 20.0, ["< 421 closing", "- Local"]),
+    ],
+)
+def test_log(end: str, seconds: float, last: list[str]) -> None:
+    script = f"""
+        < 220 peer.test ESMTP
+        > EHLO client.test
+        < 250-peer.test
+        < 250 PIPELINING
+        > MAIL FROM:<alice@contoso.test>
+        > RCPT TO:<bob@fabrikam.test>
+        > DATA
+        < 250 2.1.0 ok
+        < 250-2.1.5 Bob
+        < 250 2.1.5 ok
+        < 354 go on
+        message
+        {end or "< 250 2.0.0 taken"}
+    """
+    log = Heard()
+    policy = TlsPolicy(Starttls.NEVER, None)
+    timeouts = replace(_OTHERWISE, data_end=seconds)
+    settings = SessionSettings("client.test", policy, timeouts=timeouts)
+    envelope = Envelope("alice@contoso.test", (EnvelopeRecipient("bob@fabrikam.test"),))
+
+    async def converse(target: Target) -> None:
+        connection = await Connection.open(target, settings, log)
+        await connection.deliver(envelope, Message(_MESSAGE))
+        connection.quit()
+        await connection.wait_closed()
+
+    with ScriptedPeer(script) as peer:
+        asyncio.run(converse(Target("peer.test", peer.address, peer.port)))
+    assert re.fullmatch(rf"[+] 127.0.0.1:\d+ 127.0.0.1:{peer.port}", log.lines[0])
+    assert log.lines[1:] == [
+        "< 220 peer.test ESMTP",
+        "> EHLO client.test",
+        "< 250-peer.test",
+        "< 250 PIPELINING",
+        "> MAIL FROM:<alice@contoso.test>",
+        "> RCPT TO:<bob@fabrikam.test>",
+        "> DATA",
+        "< 250 2.1.0 ok",
+        "< 250-2.1.5 Bob",
+        "< 250 2.1.5 ok",
+        "< 354 go on",
+        "* sending message",
+        *([] if end else ["< 250 2.0.0 taken"]),
+        *last,
+    ]
+
+
 _INTO_TLS = """
     < 220 peer.test
     > EHLO client.test
@@ -235,6 +299,71 @@ def test_names_that_tls_does_not_know(server_context: ssl.SSLContext, host: str)
     with ScriptedPeer(script, context=server_context) as peer:
         asyncio.run(converse(Target(host, peer.address, peer.port)))
     peer.assert_played()
+
+
+@pytest.mark.parametrize("source", [None, "::1"])
+def test_ipv6(source: str | None) -> None:
+    log = Heard()
+    settings = SessionSettings(
+        "client.test",
+        TlsPolicy(Starttls.NEVER, None),
+        source_address=None if source is None else ip_address(source),
+    )
+
+    async def converse(target: Target) -> None:
+        connection = await Connection.open(target, settings, log)
+        assert connection.local_endpoint.startswith("[::1]:")
+        connection.quit()
+        await connection.wait_closed()
+
+    script = "< 220 peer.test\n> EHLO client.test\n< 250 peer.test"
+    with ScriptedPeer(script, address="::1") as peer:
+        asyncio.run(converse(Target("peer.test", peer.address, peer.port)))
+    peer.assert_played()
+    assert log.lines[0].endswith(f" [::1]:{peer.port}")
+
+
+def test_a_source_address_of_the_other_family() -> None:
+    with ScriptedPeer() as peer:
+        target = Target("peer.test", peer.address, peer.port)
+    settings = SessionSettings(
+        "client.test", TlsPolicy(Starttls.NEVER, None), source_address=ip_address("::1")
+    )
+    with pytest.raises(SessionFailedError) as caught:
+        asyncio.run(Connection.open(target, settings, NoDialogueLog()))
+    assert (caught.value.reply.code, caught.value.reply.enhanced) == (451, "4.4.1")
+
+
+def test_an_oauth_token_longer_than_a_command() -> None:
+    token = 2000 * "t"
+    said = b64encode(f"user=user\1auth=Bearer {token}\1\1".encode()).decode()
+    script = f"""
+        < 220 peer.test
+        > EHLO client.test
+        < 250-peer.test
+        < 250 AUTH XOAUTH2
+        > AUTH XOAUTH2
+        << 334 \\r\\n
+        > {said}
+        < 235 welcome
+    """
+    log = Heard()
+    settings = SessionSettings(
+        "client.test",
+        TlsPolicy(Starttls.NEVER, None),
+        login=Login("user", token, only_encrypted=False, oauth=True),
+    )
+
+    async def converse(target: Target) -> None:
+        connection = await Connection.open(target, settings, log)
+        connection.quit()
+        await connection.wait_closed()
+
+    with ScriptedPeer(script) as peer:
+        asyncio.run(converse(Target("peer.test", peer.address, peer.port)))
+    peer.assert_played()
+    assert "> ****" in log.lines
+    assert said not in "".join(log.lines)
 
 
 def test_nobody_listens() -> None:

@@ -1,11 +1,13 @@
 """Connections that are used again: for several messages, by a pool, until they are gone."""
 
 import asyncio
+import ssl
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import trustme
 
 from postconnector.delivery.content import Content
 from postconnector.delivery.dialogue_log import NoDialogueLog
@@ -17,7 +19,7 @@ from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.smtp.settings import SessionSettings, Timeouts
 from postconnector.delivery.smtp.transaction import RecipientReply
 from postconnector.delivery.tls.policy import Starttls, TlsPolicy
-from tests.lab.client import Message
+from tests.lab.client import Message, client_context
 from tests.lab.scripted_peer import ScriptedPeer
 
 _HELLO = """
@@ -84,8 +86,8 @@ class Dialer:
         return connection
 
 
-def started(*scripts: str) -> Dialer:
-    peer = ScriptedPeer(*scripts)
+def started(*scripts: str, context: ssl.SSLContext | None = None) -> Dialer:
+    peer = ScriptedPeer(*scripts, context=context)
     peer.start()
     return Dialer(peer)
 
@@ -178,6 +180,51 @@ def test_pool_gives_nothing_that_is_gone_or_has_spoken(end: str) -> None:
 
     run(dialer.peer, deliver())
     assert dialer.peer.played[0].rest == []
+
+
+@pytest.mark.parametrize("end", ["goodbye", "close", "reset", "< 421 4.4.2 idle\n goodbye"])
+def test_pool_gives_nothing_that_is_gone_in_tls(end: str) -> None:
+    authority, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("peer.test").configure_cert(server)
+    script = f"""
+        < 220 peer.test
+        > EHLO client.test
+        < 250-peer.test
+        < 250 STARTTLS
+        > STARTTLS
+        < 220 go
+        tls
+        > EHLO client.test
+        < 250-peer.test
+        < 250 PIPELINING
+        {_TAKEN}
+        {end}
+    """
+    dialer = started(script, context=server)
+    with_tls = replace(settings(), tls=TlsPolicy(Starttls.REQUIRED, client_context()))
+
+    async def deliver() -> None:
+        pool = ConnectionPool()
+        connection = await dialer.used(with_tls)
+        pool.give_back("key", connection)
+        await left(connection)
+        assert pool.take("key", dialer.target) is None
+        await connection.wait_closed()
+
+    run(dialer.peer, deliver())
+
+
+def test_pool_keeps_nobody_who_floods() -> None:
+    dialer = started(_HELLO + _TAKEN + f"20000 < 250 {100 * 'x'}")
+
+    async def deliver() -> None:
+        pool = ConnectionPool()
+        connection = await dialer.used()
+        pool.give_back("key", connection)
+        await left(connection)
+        assert pool.take("key", dialer.target) is None
+
+    run(dialer.peer, deliver())
 
 
 def test_pool_gives_by_key_and_target_the_last_first() -> None:

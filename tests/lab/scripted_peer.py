@@ -10,6 +10,7 @@ One script for each connection, one step a line:
     tls               go over to TLS
     bytewise          from here on, say each byte by itself
     close, reset      end the connection, politely or not
+    goodbye           end TLS as it should be ended, and then the connection
     half-close        say nothing more
     stall             wait until the client leaves
     deaf              read nothing any more, until the peer is stopped
@@ -48,8 +49,10 @@ class PlayedScript:
 class ScriptedPeer(Server):
     """Plays `scripts`, in the order of the connections; who comes after that is turned away."""
 
-    def __init__(self, *scripts: str, context: ssl.SSLContext | None = None) -> None:
-        self.address = "127.0.0.1"
+    def __init__(
+        self, *scripts: str, context: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+    ) -> None:
+        self.address = address
         self.port = 0
         self.played: list[PlayedScript] = []
         self._scripts = [_steps(script) for script in scripts]
@@ -60,7 +63,7 @@ class ScriptedPeer(Server):
 
     def start(self) -> None:
         """Listen."""
-        self._listener = socket.create_server((self.address, 0))
+        self._listener = socket.create_server((self.address, 0), family=self._family)
         self._listener.settimeout(_PATIENCE)
         self.port = self._listener.getsockname()[1]
         thread = threading.Thread(target=self._accept, daemon=True)
@@ -85,6 +88,10 @@ class ScriptedPeer(Server):
         problems = [played.problem for played in self.played if played.problem]
         assert not problems, problems
         assert len(self.played) == len(self._scripts), "not all connections were made"
+
+    @property
+    def _family(self) -> socket.AddressFamily:
+        return socket.AF_INET6 if ":" in self.address else socket.AF_INET
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -162,6 +169,9 @@ class _Player:
             case "reset":
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
                 self._socket.close()
+            case "goodbye":
+                assert isinstance(self._socket, ssl.SSLSocket)
+                self._socket.unwrap().close()
             case "half-close":
                 self._socket.shutdown(socket.SHUT_WR)
             case "deaf":

@@ -1,5 +1,7 @@
 """SASL mechanisms."""
 
+from dataclasses import replace
+
 import pytest
 
 from postconnector.delivery.smtp.authentication import (
@@ -61,3 +63,18 @@ def test_base64() -> None:
 
 def test_no_secret_in_what_is_printed() -> None:
     assert "tanstaaf" not in repr(_LOGIN)
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "XOAUTH2"])
+def test_what_would_be_longer_than_a_command_waits_to_be_asked(mechanism: str) -> None:
+    """RFC 4954, 4: 512 bytes with the line end."""
+    seen = set()
+    for size in range(300, 420):
+        login = replace(_LOGIN, password=size * "x")
+        turns = exchange(mechanism, login)
+        first = next(turns)
+        whole = first or turns.send(b"")
+        assert size * b"x" in whole
+        assert (first == b"") == (len(f"AUTH {mechanism} {encoded(whole)}\r\n") > 512)
+        seen.add(first == b"")
+    assert seen == {False, True}

@@ -13,15 +13,17 @@ class Answer:
     """`reply` as it was said, or as we say it; `relay`: the next hop that was reached.
 
     `in_reply_to`: what the next hop answered with it, such as "RCPT TO command"; empty if it was
-    not the next hop that spoke. `uncertain`: it may have taken the message. `not_found`: DNS does
-    not know the next hop. `refused_login`: the next hop did not take our login. `connector`: the
-    name of the one that the recipient took.
+    not the next hop that spoke. `uncertain`: it may have taken the message. `others_may`: another
+    host of the next hop may take it, though this one can't for good. `not_found`: DNS does not
+    know the next hop. `refused_login`: the next hop did not take our login. `connector`: the name
+    of the one that the recipient took.
     """
 
     reply: Reply
     relay: Target | None = None
     in_reply_to: str = ""
     uncertain: bool = False
+    others_may: bool = False
     not_found: bool = False
     refused_login: bool = False
     connector: str | None = None
@@ -29,7 +31,7 @@ class Answer:
     @property
     def lets_others_try(self) -> bool:
         """Whether another host of the next hop may take what this one did not."""
-        return self.reply.is_temporary and not self.uncertain
+        return (self.reply.is_temporary or self.others_may) and not self.uncertain
 
     def with_reply(self, reply: Reply) -> "Answer":
         """The same with another reply."""

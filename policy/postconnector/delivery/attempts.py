@@ -9,6 +9,7 @@ taken: then it is Postfix that comes again, and a duplicate is better than a los
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from postconnector.delivery.answer import Answer
@@ -99,21 +100,28 @@ class Attempts:
             return failure.stage not in _NOT_REACHED, [answer] * len(envelope.recipients)
         self._pool.give_back(way.key, connection)
         return True, [
-            Answer(each.reply, target, each.in_reply_to, uncertain=each.uncertain)
+            Answer(
+                each.reply,
+                target,
+                each.in_reply_to,
+                uncertain=each.uncertain,
+                others_may=each.others_may,
+            )
             for each in delivered.replies
         ]
 
     async def _converse(
         self, way: Way, target: Target, envelope: Envelope, content: Content
     ) -> tuple[Connection, Delivered]:
-        """By a connection that waits for mail, or else by a new one. Raises SessionFailedError."""
-        while (connection := self._pool.take(way.key, target)) is not None:
-            try:
+        """By a connection that waits for mail, or else by a new one. Raises SessionFailedError.
+
+        One that has gone without a word may have cost minutes; no second one is tried.
+        """
+        if (connection := self._pool.take(way.key, target)) is not None:
+            with suppress(StaleConnectionError):
                 delivered = await connection.deliver(envelope, content)
-            except StaleConnectionError:
-                continue
-            self._back_off.succeeded(target)
-            return connection, delivered
+                self._back_off.succeeded(target)
+                return connection, delivered
         connection = await self._open(way, target)
         return connection, await connection.deliver(envelope, content)
 

@@ -54,9 +54,7 @@ class Resolver:
         """MX records, best preference first."""
         return await self._mx.answer(domain)
 
-    def known_addresses(
-        self, host: str
-    ) -> tuple[Answer[IPv4Address], Answer[IPv6Address]] | None:
+    def known_addresses(self, host: str) -> tuple[Answer[IPv4Address], Answer[IPv6Address]] | None:
         """A and AAAA records, if both are known without asking."""
         ipv4, ipv6 = self._a.known(host), self._aaaa.known(host)
         return None if ipv4 is None or ipv6 is None else (ipv4, ipv6)

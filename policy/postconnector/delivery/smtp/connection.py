@@ -1,8 +1,5 @@
 """A session with one next hop: opened as its settings demand, then good for several messages."""
 
-import asyncio
-import errno
-import os
 import ssl
 from dataclasses import replace
 
@@ -13,9 +10,8 @@ from postconnector.delivery.hosts.target import Target
 from postconnector.delivery.reply import Reply, clean
 from postconnector.delivery.smtp.conversation import Conversation, HandshakeFailedError
 from postconnector.delivery.smtp.dialogue import opening
-from postconnector.delivery.smtp.inquiry import inquiry
 from postconnector.delivery.smtp.opened import Opened
-from postconnector.delivery.smtp.parameters import refusal
+from postconnector.delivery.smtp.parameters import REQUIRETLS_MISSING, refusal
 from postconnector.delivery.smtp.settings import SessionSettings
 from postconnector.delivery.smtp.steps import (
     Dialogue,
@@ -25,8 +21,8 @@ from postconnector.delivery.smtp.steps import (
     Stage,
     failed,
 )
+from postconnector.delivery.smtp.tcp import connect
 from postconnector.delivery.smtp.transaction import Delivered, Exchange, RecipientReply
-from postconnector.delivery.smtp.wire import Wire
 from postconnector.delivery.tls.policy import Starttls, TlsFailedError, TlsPolicy
 
 _WITHOUT_TLS = TlsPolicy(Starttls.NEVER, None)
@@ -76,7 +72,7 @@ class Connection:
         opened = Opened()
         conversation: Conversation | None = None
         try:
-            wire = await _connect(target, settings)
+            wire = await connect(target, settings)
             conversation = Conversation(target, settings, log, wire)
             await conversation.carry_out(opening(settings, opened))
         except (SessionFailedError, TlsFailedError, HandshakeFailedError) as error:
@@ -117,7 +113,8 @@ class Connection:
         verified = tls is not None and tls.verified and self.settings.tls.names is not None
         refused = refusal(envelope, content, extensions, verified_tls=verified)
         if refused is not None:
-            answer = RecipientReply(_with_name(refused, self.target))
+            others_may = refused is REQUIRETLS_MISSING
+            answer = RecipientReply(_with_name(refused, self.target), others_may=others_may)
             return Delivered((answer,) * len(envelope.recipients), extensions.offers("DSN"))
         exchange = Exchange(envelope, content, extensions, self.settings.timeouts)
         try:
@@ -134,12 +131,6 @@ class Connection:
             raise
         self._needs_reset = not exchange.is_clean
         return exchange.result()
-
-    async def ask(self, sender: str, recipient: str) -> tuple[Reply, Stage]:
-        """Whether it would take a recipient: its answer, and to what. Raises SessionFailedError."""
-        return await self._conversation.carry_out(
-            inquiry(sender, recipient, self.settings.timeouts)
-        )
 
     def quit(self) -> None:
         """Say goodbye and close."""
@@ -160,29 +151,6 @@ def _reset(seconds: float) -> Dialogue[None]:
     if reply.code // 100 != 2:
         text = f"unexpected reply to {Stage.RSET.value}: {clean(str(reply))}"
         raise failed("4.5.0", text, Stage.RSET)
-
-
-async def _connect(target: Target, settings: SessionSettings) -> Wire:
-    source = settings.source_address
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(settings.timeouts.connect):
-            _, wire = await loop.create_connection(
-                Wire,
-                target.address,
-                target.port,
-                local_addr=(str(source), 0) if source is not None else None,
-            )
-    except TimeoutError:
-        raise failed("4.4.1", "connection timed out", Stage.CONNECT) from None
-    except OSError as error:
-        if source is not None and error.errno == errno.EADDRNOTAVAIL:
-            text = f"can't connect from {source}: it is no address of this host"
-        else:
-            reason = os.strerror(error.errno) if error.errno else clean(str(error))
-            text = f"can't connect: {reason}"
-        raise failed("4.4.1", text, Stage.CONNECT) from None
-    return wire
 
 
 async def _leave(conversation: Conversation | None, *, politely: bool) -> None:

@@ -116,7 +116,7 @@ class Conversation:
     def _refuse_unasked(self) -> None:
         """What was said out of turn would be taken for the reply to what we say now."""
         try:
-            reply = self._wire.unasked_reply()
+            reply = self._wire.reply_at_hand()
         except ProtocolError as error:
             self._transcript.ended("Local")
             raise failed("4.5.0", self._protocol_error(error), self._stage) from None
@@ -133,8 +133,10 @@ class Conversation:
         broken_off = stage is Stage.END_OF_DATA and not self._sent_whole
         at = Stage.DATA if broken_off else stage
         try:
-            async with asyncio.timeout(seconds):
-                reply = self._heard(await self._wire.reply())
+            if (said := self._wire.reply_at_hand()) is None:
+                async with asyncio.timeout(seconds):
+                    said = await self._wire.reply()
+            reply = self._heard(said)
         except TimeoutError:
             self._transcript.ended("TimedOut")
             text = f"timed out while waiting for {_awaited(stage)}"
@@ -187,6 +189,8 @@ class Conversation:
         except ProtocolError as error:
             raise failed("4.7.5", f"protocol error: {error}", Stage.TLS) from None
         except OSError as error:
+            if isinstance(error, TimeoutError):
+                self._transcript.ended("TimedOut")
             raise HandshakeFailedError(str(handshake_failure(error))) from None
         session = self._wire.tls
         if session is None:

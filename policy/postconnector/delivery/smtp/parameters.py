@@ -13,6 +13,12 @@ from postconnector.delivery.smtp.extensions import Extensions
 _NOT_IN_COMMANDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """What would end a command, or is no UTF-8. No address that came by LMTP has it."""
 
+REQUIRETLS_MISSING = Reply(
+    550,
+    "5.7.30",
+    ("REQUIRETLS is needed, but the next hop has no verified TLS or does not offer it",),
+)
+
 
 def refusal(
     envelope: Envelope, content: Content, extensions: Extensions, *, verified_tls: bool
@@ -23,8 +29,7 @@ def refusal(
         text = f"message size {content.size} exceeds the {limit} that the next hop takes"
         return Reply(552, "5.3.4", (text,))
     if envelope.requiretls and not (verified_tls and extensions.offers("REQUIRETLS")):
-        text = "REQUIRETLS is needed, but the next hop has no verified TLS or does not offer it"
-        return Reply(550, "5.7.30", (text,))
+        return REQUIRETLS_MISSING
     if content.is_8bit and not extensions.offers("8BITMIME"):
         return Reply(554, "5.6.3", ("8BITMIME is needed, but was not offered",))
     if not _is_sayable(envelope.sender):

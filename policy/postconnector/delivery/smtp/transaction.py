@@ -31,12 +31,14 @@ _IN_DOUBT = "(the message may have been taken, and may be delivered twice)"
 class RecipientReply:
     """`in_reply_to`: what the next hop answered with it; empty where it is we who say it.
 
-    `uncertain`: the next hop may have taken the message.
+    `uncertain`: the next hop may have taken the message. `others_may`: another of its hosts may
+    take it, though this one can't for good (RFC 8689, 4.2.1).
     """
 
     reply: Reply
     in_reply_to: str = ""
     uncertain: bool = False
+    others_may: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,15 @@ class Transcript:
 
     def heard(self, reply: Reply, *, logging_in: bool) -> Reply:
         """A reply; returned as it may be seen."""
-        lines = tuple(self.masked(line, logging_in=logging_in) for line in reply.lines or ("",))
+        if self._secrets.were_said:
+            masked = (self.masked(line, logging_in=logging_in) for line in reply.lines)
+            reply = Reply(reply.code, reply.enhanced, tuple(masked))
+        lines = reply.lines or ("",)
         last = len(lines) - 1
         for number, line in enumerate(lines):
             words = filter(None, (reply.enhanced, line))
             self._log.received(f"{reply.code}{' ' if number == last else '-'}{' '.join(words)}")
-        return Reply(reply.code, reply.enhanced, lines)
+        return reply
 
     def masked(self, text: str, *, logging_in: bool) -> str:
         """What else comes from the next hop, as it may be seen."""

@@ -109,8 +109,8 @@ class Wire(asyncio.Protocol):
                 self._waiter = None
         return found
 
-    def unasked_reply(self) -> Reply | None:
-        """What has come though nothing was said, if it is whole. Raises ProtocolError."""
+    def reply_at_hand(self) -> Reply | None:
+        """What has come already, if it is whole. Raises ProtocolError."""
         return self._parser.next_reply()
 
     def write(self, data: bytes) -> None:
@@ -125,9 +125,10 @@ class Wire(asyncio.Protocol):
         False if the next hop spoke or left before the last piece was on its way: then it has not
         got the whole. Raises TimeoutError.
         """
-        for piece in pieces:
-            # Others get their turn, and we notice what has come.
-            await asyncio.sleep(0)
+        for number, piece in enumerate(pieces):
+            if number:
+                # Others get their turn, and we notice what has come.
+                await asyncio.sleep(0)
             await self._room(seconds)
             if self.is_spoken_to or self._transport is None or self._lost is not None:
                 return False
