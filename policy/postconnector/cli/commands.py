@@ -17,7 +17,7 @@ _WHERE = {
     "import": "import_.COMMAND",
     "export": "export.COMMAND",
     "route": "route.COMMAND",
-    "test": "test_connector.COMMAND",
+    "test": "trial.COMMAND",
     "plan": "plan.COMMAND",
     "apply": "apply.COMMAND",
     "status": "status.COMMAND",

@@ -2,6 +2,10 @@
 
 import argparse
 import asyncio
+
+# Python and dnspython load these when they are first used, and by then root is given up and the
+# interpreter's files may be out of reach.
+import encodings.unicode_escape  # noqa: F401
 import logging
 import os
 import signal
@@ -9,6 +13,12 @@ import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import dns._asyncio_backend
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.DNAME
+import dns.rdtypes.ANY.NS
+import dns.rdtypes.ANY.SOA  # noqa: F401
 
 from postconnector.cli import daemon
 from postconnector.cli.command import Command

@@ -9,10 +9,12 @@ from postconnector.cli.output import print_problems
 from postconnector.delivery.in_force import InForce
 from postconnector.delivery.secrets import Secrets
 from postconnector.delivery.surroundings import Surroundings
+from postconnector.model.organization import Organization
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.inputs import read_inputs
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.sources.connectors_file import ConnectorsFile
 
 
 def in_force(arguments: argparse.Namespace) -> InForce:
@@ -22,7 +24,13 @@ def in_force(arguments: argparse.Namespace) -> InForce:
     is configured, its host name and what it trusts count. Raises CommandFailedError.
     """
     file = read_file(arguments.file)
-    organization = valid_organization(file)
+    return in_force_of(arguments, file, valid_organization(file))
+
+
+def in_force_of(
+    arguments: argparse.Namespace, file: ConnectorsFile, organization: Organization
+) -> InForce:
+    """The same of an organization that the file makes. Raises CommandFailedError."""
     surroundings = Surroundings.of(_postfix(arguments))
     try:
         local = LocalRouting(organization, local_server(organization, surroundings.hostname))

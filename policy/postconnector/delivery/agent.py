@@ -60,18 +60,15 @@ class Agent:
             name = group.candidate.connector.name
             for position, answer in zip(group.positions, answers, strict=True):
                 found[position] = replace(answer, connector=name)
-        seconds = time.monotonic() - began
-        for position, recipient in enumerate(envelope.recipients):
-            answer = found[position]
-            service = in_force.local.names.get(answer.connector or "")
-            log_delivery(queue_id, recipient.address, service, answer, seconds)
-        return [found[position] for position in range(len(envelope.recipients))]
+        answers = [found[position] for position in range(len(envelope.recipients))]
+        _log(in_force, envelope, answers, queue_id, time.monotonic() - began)
+        return answers
 
     async def _deliver_group(
         self, in_force: InForce, group: Group, envelope: Envelope, content: Content
     ) -> Sequence[Answer]:
         part = envelope.to(tuple(envelope.recipients[n] for n in group.positions))
-        connector, settings = group.candidate.connector, in_force.local.settings
+        policy = failure_policy(group.candidate.connector, in_force.local.settings)
         try:
             answers = await self._send(in_force, group, part, content)
         except NoTargetError as error:
@@ -81,7 +78,6 @@ class Agent:
         except Exception:
             log.exception("our own fault; asking to try again")
             return [Answer(_OUR_FAULT)] * len(part.recipients)
-        policy = failure_policy(connector, settings)
         return [judged(answer, policy) for answer in answers]
 
     async def _send(
@@ -89,3 +85,19 @@ class Agent:
     ) -> list[Answer]:
         way = await self._ways.find(in_force, group)
         return await self._attempts.deliver(way, envelope, filtered(content, way.firewall))
+
+
+def _log(
+    in_force: InForce,
+    envelope: Envelope,
+    answers: Sequence[Answer],
+    queue_id: str | None,
+    seconds: float,
+) -> None:
+    """Log what became of each recipient. Nobody gets mail twice because that fails."""
+    try:
+        for recipient, answer in zip(envelope.recipients, answers, strict=True):
+            service = in_force.local.names.get(answer.connector or "")
+            log_delivery(queue_id, recipient.address, service, answer, seconds)
+    except Exception:
+        log.exception("our own fault; the answers to %s stand", queue_id or "NOQUEUE")

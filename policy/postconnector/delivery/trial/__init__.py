@@ -1,0 +1,1 @@
+"""Trying the next hops of a connector without sending mail (`postconnector test`)."""
