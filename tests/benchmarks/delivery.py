@@ -131,7 +131,7 @@ def main() -> int:
         agent = stack.enter_context(administrator.delivery_agent())
         administrator.publish(CONNECTORS.format(dns=dns.address, port=port))
         for size, count in RUNS:
-            rates = {}
+            rates: dict[str, float] = {}
             for path in ("native", "agent", "native", "agent"):
                 rate = count / drain(host, f"{path}.test", size, count)
                 rates[path] = max(rate, rates.get(path, 0.0))

@@ -276,7 +276,7 @@ def test_the_order(hosts: list[MailHost], own: OwnHost, family: Family | None, s
         (
             each.preference
             for each in hosts
-            if each.host in own.names or own.addresses & set(each.every_address)
+            if each.host in own.names or any(a in own.addresses for a in each.every_address)
         ),
         default=99,
     )
