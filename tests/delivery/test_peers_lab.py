@@ -7,8 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -49,27 +47,6 @@ def _real_parts() -> None:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """A folder that the servers' users may enter (pytest's own they may not)."""
-    with tempfile.TemporaryDirectory(prefix="pct-", dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@pytest.fixture
-def enter() -> Iterator[ExitStack]:
-    """Servers entered here end with the test."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def authority(root: Path) -> CertificateAuthority:
-    """A test CA."""
-    return CertificateAuthority(root / "ca")
 
 
 @pytest.fixture
