@@ -93,6 +93,7 @@ def test_each_recipient_of_one_message_has_its_own_answer(world: Answering) -> N
     assert f"mx.a.test{peer} said: 450 4.2.1 <busy@a.test>" in texts["busy@a.test"]
     assert "mx.dead.test" in texts["dave@dead.test"]
     assert "Connection refused" in texts["dave@dead.test"]
+    world.host.host.wait_idle()  # the non-delivery report was in the queue, too
     [queued] = world.host.host.queue()
     waiting = {r["address"]: r["delay_reason"] for r in queued["recipients"]}
     assert set(waiting) == {"busy@a.test", "dave@dead.test"}

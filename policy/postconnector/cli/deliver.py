@@ -2,10 +2,6 @@
 
 import argparse
 import asyncio
-
-# Python and dnspython load these when they are first used, and by then root is given up and the
-# interpreter's files may be out of reach.
-import encodings.unicode_escape  # noqa: F401
 import logging
 import os
 import signal
@@ -14,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+# dnspython would load these when they are first used, and by then root is given up and its files
+# may be out of reach.
 import dns._asyncio_backend
 import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.DNAME
@@ -104,7 +102,7 @@ async def _serve(
         )
         return [answer.told() for answer in answers]
 
-    server = LmtpServer(deliver, Limits(), Path(tempfile.gettempdir()))
+    server = LmtpServer(deliver, Limits(), _spool_directory())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,6 +115,11 @@ async def _serve(
     await server.stop(_GRACE)
     await serving
     machinery.pool.close()
+
+
+def _spool_directory() -> Path:
+    """TMPDIR, also when it is full: then Postfix is told to wait."""
+    return Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
 
 
 COMMAND = Command(

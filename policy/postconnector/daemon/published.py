@@ -60,7 +60,7 @@ class PublishedOrganization:
         self.organization: Organization | None = Organization()
         self.refresh()
         if self._stamp is None:
-            log.warning("%s: nothing is published yet; no mail is judged", self._path)
+            log.warning("%s: nothing is published yet", self._path)
 
     def is_stale(self) -> bool:
         """Whether the file is another one than was read last."""
