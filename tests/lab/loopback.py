@@ -1,5 +1,6 @@
 """Addresses, ports and events on loopback."""
 
+import os
 import random
 import socket
 import time
@@ -8,14 +9,26 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _INTERVAL = 0.02
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_given: set[int] = set()
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A TCP port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on which nobody listens, and that nobody else is given.
+
+    Not one of those that clients connect from; tests that run beside us have others.
+    """
+    while True:
+        port = random.randrange(10_000 + _WORKER, 32_000, _WORKERS)
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def free_address(port: int) -> str:
