@@ -27,7 +27,8 @@ COMMAND = Command(
 Validates the connectors file, builds the tables, has Postfix check the new main.cf and
 master.cf, swaps them in, reloads Postfix and asks the live tables for every address space. If
 anything is wrong, the host stays, or is put back, as it was. Doing it twice changes nothing.
-The policy service must be running: without it Postfix would defer all mail.
+The policy service must be running: without it Postfix would defer all mail. So must the delivery
+agent, if some connector needs it.
 """,
     details="""
 files:
@@ -37,7 +38,7 @@ files:
 
 exit status:
   0   published, or nothing to change
-  69  Postfix or the policy service is not there
+  69  Postfix, the policy service, or a delivery agent that is needed is not there
   74  a file can't be written
   75  another apply is at work, or somebody edited main.cf or master.cf meanwhile
   77  not root

@@ -184,7 +184,7 @@ examples:
 
 exit status:
   0   published, or nothing to change
-  69  Postfix or the policy service is not there
+  69  Postfix, the policy service, or a delivery agent that is needed is not there
   74  a file can't be written
   75  another apply is at work, or somebody edited main.cf or master.cf meanwhile
   77  not root

@@ -212,10 +212,10 @@ COMMAND = Command(
     summary="show what each connector becomes in Postfix, and what apply would change",
     description="""
 Shows for each connector whether Postfix carries it out by itself (native), by which service,
-next hop and TLS; warns of settings of the host that work against connectors, and says which wins
-and how to decide otherwise; and lists, connector by connector, every parameter, service, setting
-and table entry that changes, from what to what and why. Changes nothing. Passwords and keys are
-never shown.
+next hop and TLS, or the delivery agent does (agent), and why; warns of settings of the host that
+work against connectors, and says which wins and how to decide otherwise; and lists, connector by
+connector, every parameter, service, setting and table entry that changes, from what to what and
+why. Changes nothing. Passwords and keys are never shown.
 """,
     details="""
 examples:

@@ -224,9 +224,10 @@ COMMAND = Command(
     summary="say whether what was published is still there and works",
     description="""
 Shows the live generation, whether Postfix runs, has every connector's service up and can ask the
-live tables, whether the policy service answers, the certificates with the days they have left,
-which recipients wait in the queue by connector and why, and, as a diff, everything in main.cf,
-master.cf and our files that is not as published. Changes nothing.
+live tables, whether the policy service answers, and the delivery agent where one is needed, the
+certificates with the days they have left, which recipients wait in the queue by connector and why,
+and, as a diff, everything in main.cf, master.cf and our files that is not as published. Changes
+nothing.
 """,
     details="""
 examples:
