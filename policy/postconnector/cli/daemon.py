@@ -9,15 +9,12 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from postconnector.cli.failure import CommandFailedError
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.daemon.own_user import NoSuchUserError, give_up_root
 from postconnector.daemon.published import FileInForce
-from postconnector.delivery.protocol_log import ProtocolLog
-from postconnector.delivery.protocol_log_files import Limits
 from postconnector.postfix.host import PostfixError, PostfixHost
 
 _GARBAGE = 20_000
@@ -76,11 +73,6 @@ def file_finder(arguments: argparse.Namespace, host: PostfixHost | None) -> Call
 def hostname_of(host: PostfixHost | None) -> str | None:
     """Postfix' myhostname."""
     return host.expanded("myhostname")["myhostname"] if host is not None else None
-
-
-def protocol_log(path: str) -> ProtocolLog:
-    """The protocol log in this folder, in our own time."""
-    return ProtocolLog(Path(path), Limits(), lambda: datetime.now(UTC))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,6 +21,8 @@ from postconnector.cli import daemon
 from postconnector.cli.command import Command
 from postconnector.daemon.follower import Follower
 from postconnector.daemon.published import PublishedOrganization
+from postconnector.daemon.stopping import stop_event
+from postconnector.delivery.hosts.own_host import OwnHost
 from postconnector.delivery.in_force import InForce
 from postconnector.delivery.lmtp.limits import Limits
 from postconnector.delivery.lmtp.server import LmtpServer
@@ -58,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = arguments.listen or settings.delivery_agent
     with daemon.listening(wanted, host, arguments.user) as (listener, endpoint):
         follower = Follower(published, maker.make)
-        log_ready = lambda: log.info("listening on %s", endpoint)  # noqa: E731
-        asyncio.run(_serve(listener, follower, Surroundings.of(host), log_ready))
+        own = Surroundings.of(host).own
+        asyncio.run(_serve(listener, follower, own, lambda: log.info("listening on %s", endpoint)))
     return os.EX_OK
 
 
@@ -82,18 +83,18 @@ class _Maker:
         secrets = Secrets.published(local, self._find().parent)
         path = organization.host.send_protocol_log_path
         if path not in self._protocol_logs:
-            self._protocol_logs[path] = daemon.protocol_log(path)
+            self._protocol_logs[path] = ProtocolLog.at(path)
         return InForce.on(surroundings, local, secrets, self._protocol_logs[path])
 
 
 async def _serve(
     listener: socket.socket,
     follower: Follower[InForce],
-    surroundings: Surroundings,
+    own: OwnHost,
     ready: Callable[[], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
-    machinery = Machinery(surroundings.own)
+    machinery = Machinery(own)
     agent = machinery.agent(follower.current)
 
     async def deliver(transaction: Transaction) -> Sequence[Reply]:
@@ -103,10 +104,7 @@ async def _serve(
         return [answer.told() for answer in answers]
 
     server = LmtpServer(deliver, Limits(), _spool_directory())
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_event()
     serving = asyncio.create_task(server.serve(listener))
     following = asyncio.create_task(follower.follow())
     ready()

@@ -3,10 +3,10 @@
 import argparse
 
 from postconnector.cli.connectors import read_file, valid_organization
-from postconnector.cli.daemon import protocol_log
 from postconnector.cli.failure import configuration_error
 from postconnector.cli.output import print_problems
 from postconnector.delivery.in_force import InForce
+from postconnector.delivery.protocol_log import ProtocolLog
 from postconnector.delivery.secrets import Secrets
 from postconnector.delivery.surroundings import Surroundings
 from postconnector.model.organization import Organization
@@ -39,7 +39,7 @@ def in_force_of(
     inputs = read_inputs(local, file.path.resolve().parent)
     print_problems(file.located(inputs.problems))
     secrets = Secrets(inputs.passwords, inputs.certificates)
-    log = protocol_log(organization.host.send_protocol_log_path)
+    log = ProtocolLog.at(organization.host.send_protocol_log_path)
     return InForce.on(surroundings, local, secrets, log)
 
 

@@ -4,7 +4,8 @@ import codecs
 import os
 import pwd
 
-USER = "postconnector"
+from postconnector.postfix.facts import OWN_USER
+
 _FALLBACK = "nobody"
 _LOADED_WHEN_USED = ("unicode_escape", "idna")
 """Parts of Python that may be out of reach for the user that a daemon becomes."""
@@ -23,7 +24,7 @@ def give_up_root(wanted: str | None) -> None:
         return
     for codec in _LOADED_WHEN_USED:
         codecs.lookup(codec)
-    for name in (wanted,) if wanted is not None else (USER, _FALLBACK):
+    for name in (wanted,) if wanted is not None else (OWN_USER, _FALLBACK):
         try:
             user = pwd.getpwnam(name)
         except KeyError:
@@ -32,4 +33,4 @@ def give_up_root(wanted: str | None) -> None:
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
         return
-    raise NoSuchUserError(f"there is no user {wanted or USER} to run as")
+    raise NoSuchUserError(f"there is no user {wanted or OWN_USER} to run as")

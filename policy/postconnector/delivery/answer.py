@@ -1,6 +1,6 @@
 """What became of one recipient: the reply for Postfix, and where it comes from. No I/O."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from postconnector.delivery.hosts.target import Target
 from postconnector.delivery.reply import Reply, clean
@@ -32,10 +32,6 @@ class Answer:
     def lets_others_try(self) -> bool:
         """Whether another host of the next hop may take what this one did not."""
         return (self.reply.is_temporary or self.others_may) and not self.uncertain
-
-    def with_reply(self, reply: Reply) -> "Answer":
-        """The same with another reply."""
-        return replace(self, reply=reply)
 
     def told(self) -> Reply:
         """The reply for Postfix: the next hop's words are said to be its own (RFC 3463 codes)."""

@@ -1,16 +1,15 @@
 """Delivering to one next hop: target after target, until every recipient has its answer.
 
-As Postfix does, only so many addresses are tried (smtp_mx_address_limit) and so many hosts spoken
-to (smtp_mx_session_limit). The next is tried for recipients that this one would not take for the
-time being, never for those it has refused for good, and never for a message that it may have
-taken: then it is Postfix that comes again, and a duplicate is better than a loss.
+How many are tried stands in `trying`. The next is tried for recipients that this one would not
+take for the time being, never for those it has refused for good, and never for a message that it
+may have taken: then it is Postfix that comes again, and a duplicate is better than a loss.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import compress
 
 from postconnector.delivery.answer import Answer
 from postconnector.delivery.content import Content
@@ -21,13 +20,16 @@ from postconnector.delivery.hosts.target import Target
 from postconnector.delivery.smtp.connection import Connection, StaleConnectionError
 from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.smtp.settings import SessionSettings
-from postconnector.delivery.smtp.steps import SessionFailedError, Stage
+from postconnector.delivery.smtp.steps import SessionFailedError
 from postconnector.delivery.smtp.transaction import Delivered
+from postconnector.delivery.trying import (
+    MOST_SESSIONS,
+    answer_of_failure,
+    are_tried,
+    was_spoken_to,
+)
 from postconnector.enforcement.header_firewall import HeaderFirewall
 
-_MOST_OF_ONE_HOST, _MOST_ADDRESSES = 5, 20
-_MOST_SESSIONS = 5
-_NOT_REACHED = (Stage.CONNECT, Stage.GREETING)
 _LONGEST = 1200.0
 """Seconds after which no further target is begun with: Postfix waits for the answers of all."""
 
@@ -47,12 +49,8 @@ class Way:
     session_log: Callable[[Target], DialogueLog]
 
     def tried(self) -> Iterator[Target]:
-        """The targets in their order, no host with all of its addresses."""
-        of_host: Counter[str] = Counter()
-        for target in self.targets[:_MOST_ADDRESSES]:
-            of_host[target.host] += 1
-            if of_host[target.host] <= _MOST_OF_ONE_HOST:
-                yield target
+        """The targets that one message is tried at, in their order."""
+        return compress(self.targets, are_tried(self.targets))
 
 
 class Attempts:
@@ -78,7 +76,7 @@ class Attempts:
             answers.update(zip(pending, found, strict=True))
             pending = [n for n in pending if answers[n].lets_others_try]
             sessions += spoke
-            if not pending or sessions >= _MOST_SESSIONS or time.monotonic() - began > _LONGEST:
+            if not pending or sessions >= MOST_SESSIONS or time.monotonic() - began > _LONGEST:
                 break
         if not answers:
             raise self._back_off.refusal(way.targets)
@@ -91,13 +89,10 @@ class Attempts:
         try:
             connection, delivered = await self._converse(way, target, envelope, content)
         except SessionFailedError as failure:
-            answer = Answer(
-                failure.reply,
-                target,
-                failure.stage.value if failure.said_by_peer else "",
-                refused_login=failure.stage is Stage.LOGIN,
+            answer = answer_of_failure(
+                failure.reply, target, failure.stage, said_by_peer=failure.said_by_peer
             )
-            return failure.stage not in _NOT_REACHED, [answer] * len(envelope.recipients)
+            return was_spoken_to(failure.stage), [answer] * len(envelope.recipients)
         self._pool.give_back(way.key, connection)
         return True, [
             Answer(
@@ -129,10 +124,10 @@ class Attempts:
         try:
             connection = await Connection.open(target, way.settings, way.session_log(target))
         except SessionFailedError as failure:
-            if failure.stage in _NOT_REACHED:
-                self._back_off.failed(target, failure.reply.text)
-            else:
+            if was_spoken_to(failure.stage):
                 self._back_off.succeeded(target)
+            else:
+                self._back_off.failed(target, failure.reply.text)
             raise
         except BaseException:
             self._back_off.released(target)

@@ -33,6 +33,11 @@ class ProtocolLog:
         started = clock() - _BEGINNING_OF_TIME
         self._sessions = count(started // timedelta(microseconds=1) * 10)
 
+    @classmethod
+    def at(cls, path: str) -> "ProtocolLog":
+        """The log in this folder with Exchange's limits, by the machine's clock."""
+        return cls(Path(path), Limits(), lambda: datetime.now(UTC))
+
     def session(
         self, connector: SendConnector, remote: str, firewall: HeaderFirewall
     ) -> DialogueLog:

@@ -7,12 +7,12 @@ Whatever goes wrong in judging is answered with 451: our fault defers mail.
 
 import asyncio
 import logging
-import signal
 import socket
 from collections.abc import Awaitable, Callable
 
 from postconnector.daemon.follower import Follower
 from postconnector.daemon.published import PublishedOrganization
+from postconnector.daemon.stopping import stop_event
 from postconnector.model.organization import Organization
 from postconnector.policyd.judge import TRY_LATER, HoldsDomain, Judge, OpenMessages
 from postconnector.policyd.protocol import ProtocolError, Request, RequestParser, answer
@@ -64,10 +64,7 @@ class PolicyServer:
 
     async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT."""
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        stop = stop_event()
         listener.setblocking(False)
         start = asyncio.start_unix_server if _is_unix(listener) else asyncio.start_server
         server = await start(self._client, sock=listener)

@@ -40,6 +40,9 @@ COMPARED_PARAMETERS = (
 )
 """Parameters of which it matters what they come to: `$name` is expanded in them."""
 
+OWN_USER = "postconnector"
+"""Whom our daemons run as, and the group that the delivery agent reads its secrets as."""
+
 OWN_DIRECTORY = "postconnector"
 """Our folder in Postfix' configuration directory."""
 

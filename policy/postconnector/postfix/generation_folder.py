@@ -6,8 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from postconnector.daemon.own_user import USER
-from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.facts import OWN_USER, PostfixFacts
 from postconnector.postfix.generations import (
     ABOUT,
     BUILT_SUFFIXES,
@@ -122,10 +121,10 @@ def _write_file(path: Path, file: GenerationFile) -> None:
 def agent_group() -> int:
     """The group that the delivery agent runs as. Raises PostfixError if there is none."""
     try:
-        return grp.getgrnam(USER).gr_gid
+        return grp.getgrnam(OWN_USER).gr_gid
     except KeyError:
         raise PostfixError(
-            f"there is no group {USER}, which the delivery agent reads its passwords and"
+            f"there is no group {OWN_USER}, which the delivery agent reads its passwords and"
             " certificates as; install contrib/postfix/sysusers.conf and run systemd-sysusers"
         ) from None
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from postconnector.certificates.choice import NoCertificateError, choose_certificate
 from postconnector.certificates.store import read_store
-from postconnector.daemon.own_user import USER
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.facts import OWN_USER
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in
 from postconnector.postfix.quoting import UnquotableError, table_entry
@@ -143,7 +143,7 @@ def _look_at_token(path: Path) -> None:
         raise _UnfitFileError(f"{path}: {error.strerror}") from None
     if stat.S_IMODE(mode) & 0o007:
         raise _UnfitFileError(
-            f"{path} can be read by everybody; do: chown root:{USER} {path}; chmod 640 {path}"
+            f"{path} can be read by everybody; do: chown root:{OWN_USER} {path}; chmod 640 {path}"
         )
 
 

@@ -30,13 +30,8 @@ class Transaction:
         return found if found.isalnum() and len(found) <= _LONGEST_QUEUE_ID else None
 
     @property
-    def client_name(self) -> str | None:
-        """The name of the client from which the LMTP client has the message."""
-        return self.forwarded.get("NAME") or None
-
-    @property
     def client_address(self) -> str | None:
-        """Its address."""
+        """The address of the client from which the LMTP client has the message."""
         return self.forwarded.get("ADDR") or None
 
 

@@ -1,6 +1,5 @@
 """All that a connector's mail may be taken to, and how DNS leads there."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,12 +8,10 @@ from postconnector.delivery.hosts.resolver import Resolver
 from postconnector.delivery.hosts.target import NoTargetError, Target
 from postconnector.delivery.in_force import InForce
 from postconnector.delivery.trial.findings import FoundTarget, NotFound
+from postconnector.delivery.trying import are_tried
 from postconnector.delivery.ways import Ways
 from postconnector.model.send_connector import SendConnector
 from postconnector.model.smart_host import SmartHost
-
-_MOST_OF_ONE_HOST, _MOST_ADDRESSES = 5, 20
-"""As in `attempts`."""
 
 
 async def find_targets(
@@ -71,10 +68,5 @@ def _how(hop: str, target: Target, preferences: dict[str, int]) -> str:
 
 def _limited(found: Sequence[FoundTarget]) -> list[FoundTarget]:
     """Which of them the agent would try."""
-    of_host: Counter[str] = Counter()
-    limited = []
-    for number, each in enumerate(found):
-        of_host[each.target.host] += 1
-        tried = number < _MOST_ADDRESSES and of_host[each.target.host] <= _MOST_OF_ONE_HOST
-        limited.append(replace(each, tried=tried))
-    return limited
+    tried = are_tried(each.target for each in found)
+    return [replace(each, tried=is_tried) for each, is_tried in zip(found, tried, strict=True)]

@@ -1,6 +1,6 @@
 """What would become of mail, going by what a trial found at every target. Pure.
 
-As `attempts` has it: target after target, until one takes the message or refuses it for good.
+Target after target, as in `attempts`, until one takes the message or refuses it for good.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,9 @@ from enum import Enum
 from postconnector.delivery.answer import Answer
 from postconnector.delivery.failures import judged
 from postconnector.delivery.reply import Reply
-from postconnector.delivery.smtp.steps import Stage
 from postconnector.delivery.trial.findings import Finding, NotFound
+from postconnector.delivery.trying import MOST_SESSIONS, answer_of_failure, was_spoken_to
 from postconnector.enforcement.failure_policy import FailurePolicy
-
-_MOST_SESSIONS = 5
-_NOT_REACHED = (Stage.CONNECT, Stage.GREETING)
-"""Both as in `attempts`."""
 
 
 class Outcome(Enum):
@@ -61,8 +57,8 @@ def _spoken_to(findings: Sequence[Finding]) -> Iterable[Finding]:
         if not finding.found.tried:
             continue
         yield finding
-        sessions += finding.failure is None or finding.failure.stage not in _NOT_REACHED
-        if sessions >= _MOST_SESSIONS:
+        sessions += finding.failure is None or was_spoken_to(finding.failure.stage)
+        if sessions >= MOST_SESSIONS:
             return
 
 
@@ -70,11 +66,8 @@ def _answer(finding: Finding) -> Answer:
     failure = finding.failure
     if failure is None:
         raise AssertionError("a target that takes mail")
-    return Answer(
-        failure.reply,
-        finding.target,
-        failure.stage.value if failure.said_by_peer else "",
-        refused_login=failure.stage is Stage.LOGIN,
+    return answer_of_failure(
+        failure.reply, finding.target, failure.stage, said_by_peer=failure.said_by_peer
     )
 
 
