@@ -21,6 +21,7 @@ from postconnector.delivery.lmtp.limits import Limits
 from postconnector.delivery.lmtp.server import LmtpServer
 from postconnector.delivery.lmtp.transaction import Transaction
 from postconnector.delivery.reply import Reply
+from postconnector.delivery.spool import Spool
 from tests.lab.loopback import free_port, wait_until
 from tests.lab.postfix_instance import PostfixInstance
 
@@ -75,7 +76,7 @@ class RunningServer:
         self._unix.listen(100)
         self._tcp = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._tcp.getsockname()[1]
-        self._server = LmtpServer(agent.deliver, limits, spool)
+        self._server = LmtpServer(agent.deliver, limits, Spool(spool))
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

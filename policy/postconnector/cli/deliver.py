@@ -31,6 +31,7 @@ from postconnector.delivery.machinery import Machinery
 from postconnector.delivery.protocol_log import ProtocolLog
 from postconnector.delivery.reply import Reply
 from postconnector.delivery.secrets import Secrets
+from postconnector.delivery.spool import Spool
 from postconnector.delivery.surroundings import Surroundings
 from postconnector.model.organization import HostSettings, Organization
 from postconnector.postfix.host import PostfixError, PostfixHost
@@ -103,7 +104,7 @@ async def _serve(
         )
         return [answer.told() for answer in answers]
 
-    server = LmtpServer(deliver, Limits(), _spool_directory())
+    server = LmtpServer(deliver, Limits(), Spool(_spool_directory()))
     stop = stop_event()
     serving = asyncio.create_task(server.serve(listener))
     following = asyncio.create_task(follower.follow())
@@ -132,7 +133,7 @@ next hop has answered, and keeps what could not be delivered.
 Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
 the file given with -c, and follows every change of that file; a file with errors leaves the
 last good one in force. Started as root, it listens and then gives up root for good. Messages
-above 64 KB are kept in TMPDIR while they are delivered.
+above 2 MB are kept in TMPDIR while they are delivered, smaller ones only when there are many.
 """,
     details="""
 examples:

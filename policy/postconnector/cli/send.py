@@ -21,7 +21,7 @@ from postconnector.delivery.in_force import InForce
 from postconnector.delivery.lmtp.command_error import CommandError
 from postconnector.delivery.lmtp.paths import recipient_address, sender_address
 from postconnector.delivery.machinery import Machinery
-from postconnector.delivery.spool import SpooledMessage
+from postconnector.delivery.spool import Spool, SpooledMessage
 
 _READ_SIZE = 64 * 1024
 
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     in_force = embedded.in_force(arguments)
-    content = SpooledMessage(Path(tempfile.gettempdir()))
+    content = SpooledMessage(Spool(Path(tempfile.gettempdir())))
     try:
         for piece in with_smtp_line_ends(_read(sys.stdin.buffer)):
             content.write(piece)

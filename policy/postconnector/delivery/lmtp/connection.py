@@ -9,7 +9,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 
 from postconnector.delivery.lmtp.events import (
     Event,
@@ -22,14 +21,16 @@ from postconnector.delivery.lmtp.limits import Limits
 from postconnector.delivery.lmtp.session import LmtpSession
 from postconnector.delivery.lmtp.transaction import Deliver, Transaction
 from postconnector.delivery.reply import Reply
-from postconnector.delivery.spool import SpooledMessage
+from postconnector.delivery.spool import Spool, SpooledMessage
 
 SHUTTING_DOWN = Reply(421, "4.3.2", ("the delivery agent shuts down",))
 _IDLE = Reply(421, "4.4.2", ("idle for too long, closing the connection",))
 _OUR_FAULT = Reply(451, "4.3.0", ("the delivery agent failed; its log says why",))
 _NO_SPACE = Reply(452, "4.3.1", ("the delivery agent can't store the message now",))
 _AGAIN = "; the client may send it again, to those too who have it now"
-_READ_SIZE = 64 * 1024
+_READ_SIZE = 60 * 1024
+"""With what is held back of the read before, still no more than a chunk of the spool."""
+
 
 log = logging.getLogger(__name__)
 
@@ -38,12 +39,12 @@ class Connection:
     """Serves one client; its socket is closed by whoever accepted it."""
 
     def __init__(
-        self, client: socket.socket, deliver: Deliver, limits: Limits, spool_directory: Path
+        self, client: socket.socket, deliver: Deliver, limits: Limits, spool: Spool
     ) -> None:
         self._socket = client
         self._deliver = deliver
         self._idle = limits.idle
-        self._spool_directory = spool_directory
+        self._spool = spool
         self._session = LmtpSession(limits)
         self._unsent = bytearray()
         self._sending = False
@@ -79,8 +80,11 @@ class Connection:
     async def _read_on(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._session.is_closed:
-            async with asyncio.timeout(self._idle):
-                data = await loop.sock_recv(self._socket, _READ_SIZE)
+            try:
+                data = self._socket.recv(_READ_SIZE)
+            except BlockingIOError:
+                async with asyncio.timeout(self._idle):
+                    data = await loop.sock_recv(self._socket, _READ_SIZE)
             if not data:
                 self._client_vanished()
                 return
@@ -100,7 +104,7 @@ class Connection:
                 if len(self._unsent) > _READ_SIZE:
                     await self._flush()
             case MessageBegun(envelope, lhlo_name, forwarded):
-                content = SpooledMessage(self._spool_directory)
+                content = SpooledMessage(self._spool)
                 self._transaction = Transaction(envelope, content, lhlo_name, forwarded)
             case MessagePiece(data):
                 self._store(data)

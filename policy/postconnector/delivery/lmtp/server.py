@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import logging
 import socket
-from pathlib import Path
 
 from postconnector.delivery.lmtp.connection import Connection
 from postconnector.delivery.lmtp.limits import Limits
 from postconnector.delivery.lmtp.transaction import Deliver
 from postconnector.delivery.reply import Reply
+from postconnector.delivery.spool import Spool
 
 _TOO_MANY = Reply(421, "4.3.2", ("too many connections, try again later",))
 _PAUSE = 1.0
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class LmtpServer:
-    """Hands each message to `deliver`; large ones are kept in `spool_directory` meanwhile."""
+    """Hands each message to `deliver`; it is kept in `spool` meanwhile."""
 
-    def __init__(self, deliver: Deliver, limits: Limits, spool_directory: Path) -> None:
+    def __init__(self, deliver: Deliver, limits: Limits, spool: Spool) -> None:
         self._deliver = deliver
         self._limits = limits
-        self._spool_directory = spool_directory
+        self._spool = spool
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._stopped = asyncio.Event()
 
@@ -83,7 +83,7 @@ class LmtpServer:
             return
         if client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(client, self._deliver, self._limits, self._spool_directory)
+        connection = Connection(client, self._deliver, self._limits, self._spool)
         task = asyncio.create_task(connection.converse())
         self._connections[connection] = task
         task.add_done_callback(lambda task: self._ended(connection, client, task))

@@ -62,7 +62,10 @@ class LmtpSession:
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Give, one by one, what `data` brings about. To be taken to the end before the next."""
-        self._received += data
+        if self._message is not None and not self._received:
+            yield from self._take_piece(self._message, data)
+        else:
+            self._received += data
         while self._received and not self.is_closed:
             if self._message is not None:
                 piece = bytes(self._received)
