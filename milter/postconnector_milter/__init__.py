@@ -1,1 +1,1 @@
-"""The place of the milter program, for mail by sendmail(1). There is none yet."""
+"""The milter: shows mail by sendmail(1), or all mail, to the rules before Postfix queues it."""

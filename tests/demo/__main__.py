@@ -44,8 +44,8 @@ def main() -> int:
         run(world, "route", "bob@fabrikam.test", "--size", "1500KB", "--explain")
         step("What each connector becomes in Postfix, and what changes there")
         run(world, "plan", expect=2)
-        step("Publishing, with the policy service running")
-        with world.administrator.policy_service():
+        step("Publishing, with the policy service and the delivery agent running")
+        with world.administrator.policy_service(), world.administrator.delivery_agent():
             run(world, "apply")
             step(f"Sending {len(MESSAGES)} messages")
             journeys = [follow(world, message, n) for n, message in enumerate(MESSAGES)]

@@ -27,6 +27,7 @@ class Administrator:
         self.connectors_file = self.folder / "connectors.toml"
         self.policy_log = root / "policy.log"
         self.agent_log = root / "deliver.log"
+        self.milter_log = root / "milter.log"
         for folder in ("secrets", "certificates"):
             (self.folder / folder).mkdir(parents=True, mode=0o700)
 
@@ -77,6 +78,10 @@ class Administrator:
     def delivery_agent(self) -> AbstractContextManager[Child]:
         """Run the delivery agent in the same way."""
         return self._daemon("deliver", self.agent_log)
+
+    def milter(self) -> AbstractContextManager[Child]:
+        """Run the milter in the same way."""
+        return self._daemon("milter", self.milter_log)
 
     @contextmanager
     def _daemon(self, command: str, log: Path) -> Iterator[Child]:

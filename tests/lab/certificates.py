@@ -74,6 +74,15 @@ class CertificateAuthority:
             builder = builder.add_extension(names, critical=False)
         return self._store(name, key, builder.sign(signer, hashes.SHA256()))
 
+    def cross_signed(self, other: "CertificateAuthority") -> bytes:
+        """The certificate (PEM) by which another authority vouches for this one."""
+        return (
+            _builder(self._name, other._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(other._key, hashes.SHA256())
+            .public_bytes(Encoding.PEM)
+        )
+
     def _store(
         self, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
     ) -> IssuedCertificate:

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from tests.lab.child import Server
@@ -36,10 +37,14 @@ class Offer(Enum):
 
 @dataclass
 class SeenSession:
-    """What the peer saw of one connection; `client_certificate` is its CN."""
+    """What the peer saw of one connection; `client_certificate` is its CN.
+
+    `client_sha256`: its fingerprint, as OpenSSL writes it.
+    """
 
     tls: str | None = None
     client_certificate: str | None = None
+    client_sha256: str | None = None
     message: bytes | None = None
 
 
@@ -132,7 +137,9 @@ class TlsPeer(Server):
         seen.tls = tls.version()
         certificate = tls.getpeercert(binary_form=True)
         if certificate is not None:
-            subject = x509.load_der_x509_certificate(certificate).subject
+            shown = x509.load_der_x509_certificate(certificate)
+            subject = shown.subject
+            seen.client_sha256 = shown.fingerprint(hashes.SHA256()).hex(":").upper()
             seen.client_certificate = str(
                 subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
             )

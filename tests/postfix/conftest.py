@@ -40,8 +40,11 @@ def _real_parts() -> None:
 
 @pytest.fixture(scope="session")
 def contoso() -> Iterator[World]:
-    """The demo's world with its connectors published and the policy service running."""
-    with contoso_world() as world, world.administrator.policy_service():
+    """The demo's world with its connectors published and our daemons running."""
+    with ExitStack() as stack:
+        world = stack.enter_context(contoso_world())
+        stack.enter_context(world.administrator.policy_service())
+        stack.enter_context(world.administrator.delivery_agent())
         result = world.administrator.run("apply")
         assert result.returncode == 0, result.stdout + result.stderr
         yield world
@@ -80,6 +83,7 @@ def new_host(root: Path, enter: ExitStack, authority: CertificateAuthority) -> H
         resolver: str | None = None,
         *,
         policy_service: bool = True,
+        delivery_agent: bool = False,
         master_cf: str = "",
     ) -> Administrator:
         settings = {
@@ -100,6 +104,8 @@ def new_host(root: Path, enter: ExitStack, authority: CertificateAuthority) -> H
         administrator = Administrator(root, enter.enter_context(host))
         if policy_service:
             enter.enter_context(administrator.policy_service())
+        if delivery_agent:
+            enter.enter_context(administrator.delivery_agent())
         return administrator
 
     return make

@@ -447,7 +447,7 @@ def test_history_and_rollback_without_generations(new_host: HostMaker) -> None:
 
 
 def test_status_of_a_host_where_all_is_well(new_host: HostMaker) -> None:
-    administrator = new_host()
+    administrator = new_host(delivery_agent=True)
     nothing = administrator.run("status")
     assert (nothing.returncode, "nothing is published" in nothing.stdout) == (1, True)
     administrator.publish(GOOD)
@@ -486,7 +486,7 @@ def test_status_says_what_does_not_answer(new_host: HostMaker) -> None:
 
 
 def test_a_table_that_is_gone_is_noticed_and_built_again(new_host: HostMaker) -> None:
-    administrator = new_host()
+    administrator = new_host(delivery_agent=True)
     administrator.publish(GOOD + FABRIKAM)
     live = administrator.host.config_directory / "postconnector" / "live"
     (live / "transport.lmdb").unlink()
@@ -532,8 +532,8 @@ def test_status_counts_who_waits_by_connector_and_why(
     [waiting] = found["waiting"]
     assert (waiting["connector"], waiting["recipients"]) == ("Fabrikam", 2)
     assert "Connection refused" in waiting["reason"]
-    assert [(c["service"], c["days"]) for c in found["certificates"]] == [("pc-fabrikam", 10)]
-    assert "the certificate of pc-fabrikam ends in 10 days; renew it" in found["problems"]
+    assert [(c["connector"], c["days"]) for c in found["certificates"]] == [("Fabrikam", 10)]
+    assert 'the certificate of connector "Fabrikam" ends in 10 days; renew it' in found["problems"]
 
 
 # --- remove

@@ -506,7 +506,10 @@ relayhost = [127.0.0.1]:{gateway.smtp_port}
     expect_places(before, ways)
     original = {host: configuration(host) for host in (primary, gateway)}
     admins = {host: Administrator(host.directory, host) for host in (primary, gateway)}
-    with admins[primary].policy_service(), admins[gateway].policy_service():
+    with ExitStack() as daemons:
+        for administrator in admins.values():
+            daemons.enter_context(administrator.policy_service())
+            daemons.enter_context(administrator.delivery_agent())
         apply(admins[gateway], workshop.connector("Fabrikam", ["fabrikam.test"], "partner"))
         assert configuration(primary) == original[primary]
         expect_claimed(flow.send(mails), before, {fabrikam: "partner"})

@@ -123,16 +123,6 @@ def test_larger_connector_takes_over(new_host: HostMaker, peer: Peer) -> None:
     assert {d.service for d in administrator.host.log.deliveries()} == {"pc-all/smtp"}
 
 
-def test_mixed_recipients_pass_and_are_logged(new_host: HostMaker, peer: Peer) -> None:
-    """A limit of this version (docs/operations.md), until there is a delivery agent."""
-    administrator = new_host()
-    administrator.publish(connectors(peer, small="unlimited"))
-    replies = submit(administrator, "a@small.test", "b@other.test", size=300 * KB, declared=False)
-    assert replies["data"][0] == 250
-    wait_until(lambda: len(peer.received()) == 2 or None, "both messages")
-    assert "passed" in administrator.policy_log.read_text()
-
-
 def test_local_and_relay_domains_have_no_limit_of_a_connector(
     new_host: HostMaker, peer: Peer
 ) -> None:

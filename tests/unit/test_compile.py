@@ -241,7 +241,8 @@ def test_routing_parameters(
     connectors: list[SendConnector], host: PostfixFacts, expected: dict[str, str]
 ) -> None:
     found = parameters(compiled(connectors, host))
-    assert {n: v for n, v in found.items() if not n.startswith("smtpd_")} == expected
+    asking = "smtpd_", "postconnector_return_"
+    assert {n: v for n, v in found.items() if not n.startswith(asking)} == expected
 
 
 @pytest.mark.parametrize("name", ["smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions"])
@@ -314,7 +315,7 @@ def secure(match: str) -> dict[str, str]:
 def service_settings(
     properties: Mapping[str, object], host: PostfixFacts = FACTS
 ) -> dict[str, str]:
-    (service,) = compiled([connector(**properties)], host).services
+    (service,) = compiled([connector(**properties)], host).native
     found = {setting.name: setting.value for setting in service.settings}
     assert len(found) == len(service.settings), "no setting twice"
     return found
@@ -449,9 +450,9 @@ def test_the_log_tag_begins_as_the_hosts_does() -> None:
 def test_the_settings_of_one_connector_do_not_depend_on_the_others(
     connectors: Sequence[SendConnector],
 ) -> None:
-    together = {service.connectors[0].name: service for service in compiled(connectors).services}
+    together = {service.connectors[0].name: service for service in compiled(connectors).native}
     for each in connectors:
-        alone = {service.connectors[0].name: service for service in compiled([each]).services}
+        alone = {service.connectors[0].name: service for service in compiled([each]).native}
         assert together.get(each.name) == alone.get(each.name)
         assert (each.name in together) is each.enabled
 
@@ -462,10 +463,15 @@ def test_what_postfix_cant_do_goes_to_the_delivery_agent() -> None:
     assert [service.connectors[0].name for service in result.native] == ["Plain"]
     assert [agent.connector.name for agent in result.agent_only] == ["Validating"]
     assert "CertificateValidation" in result.agent_only[0].reason
-    plain, agent = result.services
-    assert (plain.program, agent.program) == ("smtp", "lmtp")
+    programs = {service.name: service.program for service in result.services}
+    assert programs == {
+        "pc-plain": "smtp",
+        "pc-delivery-agent": "lmtp",
+        "pc-agent-path": "lmtp",
+        "pc-agent-return": "smtpd",
+    }
     default = {p.name: p.value for p in result.parameters}["default_transport"]
-    assert default == f"{agent.name}:unix:postconnector/deliver"
+    assert default == "pc-delivery-agent:unix:postconnector/deliver"
 
 
 # --- Secrets ---
@@ -667,7 +673,7 @@ def test_hosts_that_would_route_otherwise_are_refused(host: PostfixFacts, reason
 
 def test_what_tlsproxy_would_do_is_left_to_smtp() -> None:
     shared = facts(smtp_tls_connection_reuse="yes")
-    (service,) = compiled([connector(require_tls=True)], shared).services
+    (service,) = compiled([connector(require_tls=True)], shared).native
     assert ("smtp_tls_connection_reuse", "no") in {(s.name, s.value) for s in service.settings}
 
 

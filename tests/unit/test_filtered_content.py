@@ -14,11 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postconnector.delivery.content import Content
-from postconnector.delivery.filtered_content import (
-    LARGEST_HEADER,
-    HeaderTooLargeError,
-    filtered,
-)
+from postconnector.delivery.filtered_content import filtered
+from postconnector.delivery.header import LARGEST_HEADER, HeaderTooLargeError
 from postconnector.enforcement.header_firewall import CrossPremises, HeaderFirewall
 from postconnector.postfix.header_checks import header_patterns
 

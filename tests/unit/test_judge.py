@@ -1,14 +1,17 @@
 """What the policy service answers, request by request, as Postfix sends them."""
 
 import asyncio
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
+from postconnector.enforcement.message import Message
+from postconnector.enforcement.rule import Defer, Refuse, TakeAgentPath, Verdict
+from postconnector.enforcement.rules import NamedRule, load_rules
 from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
-from postconnector.policyd.judge import Judge, OpenMessages
+from postconnector.policyd.judge import Judge
+from postconnector.policyd.open_messages import OpenMessages
 from tests.unit.connectors import connector
 
 MB = 1024**2
@@ -45,13 +48,24 @@ VALIDATING = connector(
     tls_auth_level="CertificateValidation",
 )
 
+AGENT_PATH = "FILTER pc-agent-path:unix:postconnector/deliver"
+
 LOCAL = {"contoso.com"}
 RELAYED = {"relayed.com"}
 
 
-async def holds_domain(domain: str, only_default: bool) -> bool:
-    """Postfix delivers for contoso.com, and relays for relayed.com."""
-    return domain in LOCAL or (only_default and domain in RELAYED)
+class KeptDomains:
+    """Postfix delivers for contoso.com, and relays for relayed.com; it knows when it was asked."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, bool], bool] = {}
+
+    def known(self, domain: str, *, relayed_too: bool) -> bool | None:
+        return self._known.get((domain, relayed_too))
+
+    async def find_out(self, domain: str, *, relayed_too: bool) -> None:
+        kept = domain in LOCAL or (relayed_too and domain in RELAYED)
+        self._known[domain, relayed_too] = kept
 
 
 class Conversation:
@@ -61,10 +75,14 @@ class Conversation:
         self,
         *connectors: SendConnector,
         messages: OpenMessages | None = None,
+        rules: Sequence[NamedRule] = (),
     ) -> None:
         organization = Organization(tuple(connectors))
         self._judge = Judge(
-            organization, OpenMessages() if messages is None else messages, holds_domain
+            organization,
+            OpenMessages() if messages is None else messages,
+            KeptDomains(),
+            (*load_rules(), *rules),
         )
 
     def ask(self, **attributes: str | int) -> str:
@@ -208,17 +226,23 @@ def test_other_requests_pass() -> None:
             2 * MB,
             "FILTER pc-unlimited:",
         ),
-        # Recipients that need different routes: nobody's mail goes where it should not.
-        ([INTERNET, PARTNER, LARGE], ["b@fabrikam.com", "e@example.org"], 2 * MB, "DUNNO"),
+        # Recipients that need different routes: each gets his own by the agent.
+        ([INTERNET, PARTNER, LARGE], ["b@fabrikam.com", "e@example.org"], 2 * MB, AGENT_PATH),
         ([UNLIMITED, PARTNER, LARGE], ["b@fabrikam.com", "e@example.org"], 6 * MB, None),
-        ([PARTNER, RELAY, INTERNET], ["b@fabrikam.com", "bob@contoso.com"], 2 * MB, "DUNNO"),
-        ([PARTNER], ["bob@fabrikam.com", "eve@example.org"], 2 * MB, "DUNNO"),
+        ([PARTNER, RELAY, INTERNET], ["b@fabrikam.com", "bob@contoso.com"], 2 * MB, AGENT_PATH),
+        ([PARTNER], ["bob@fabrikam.com", "eve@example.org"], 2 * MB, AGENT_PATH),
+        ([INTERNET, PARTNER], ["bob@fabrikam.com", "eve@contoso.com"], 3 * MB, AGENT_PATH),
         # Postfix' own domains.
         ([INTERNET, PARTNER], ["bob@contoso.com"], 100 * MB, "DUNNO"),
         ([INTERNET, PARTNER], ["bob@relayed.com"], 100 * MB, "DUNNO"),
         ([INTERNET, PARTNER], ["bob@contoso.com", "eve@relayed.com"], 100 * MB, "DUNNO"),
-        # A connector that Postfix can't carry out takes no message over.
-        ([VALIDATING, PARTNER], ["bob@fabrikam.com"], 2 * MB, "DUNNO"),
+        # One that Postfix can't carry out is the agent's by itself.
+        (
+            [VALIDATING, PARTNER],
+            ["bob@fabrikam.com"],
+            2 * MB,
+            "FILTER pc-delivery-agent:unix:postconnector/deliver",
+        ),
         # No connector at all.
         ([], ["bob@fabrikam.com"], 100 * MB, "DUNNO"),
         ([PARTNER], ["bob@example.org"], 100 * MB, "DUNNO"),
@@ -249,15 +273,6 @@ def test_end_of_message_refusal_of_several_recipients(count: int, more: str) -> 
     assert reply.endswith(f'"Internet" {more}')
 
 
-def test_what_passes_although_it_is_too_large_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    judge = Conversation(PARTNER)
-    with caplog.at_level(logging.WARNING):
-        assert judge.message(["bob@fabrikam.com", "eve@example.org"], 2 * MB) == "DUNNO"
-    assert "4XyZ: 2097152 bytes" in caplog.text
-    assert "bob@fabrikam.com" in caplog.text
-    assert "eve@example.org" not in caplog.text
-
-
 def test_a_recipient_that_was_refused_does_not_count_at_the_end() -> None:
     judge = Conversation(INTERNET, PARTNER)
     assert judge.rcpt("bob@fabrikam.com", 3 * MB).startswith("552 ")
@@ -273,6 +288,91 @@ def test_each_message_has_its_own_recipients() -> None:
     judge.rcpt("eve@example.org", instance="2")
     assert judge.end(2 * MB, 2, instance="2") == "DUNNO"
     assert judge.end(2 * MB, 2, instance="1") == "FILTER pc-internet:"
+
+
+# --- What the agent hands back ---
+
+
+@pytest.mark.parametrize(
+    ("recipient", "size", "action"),
+    [
+        ("bob@fabrikam.com", 1 * MB, "DUNNO"),
+        ("bob@fabrikam.com", 2 * MB, "FILTER pc-internet:"),
+        ("bob@fabrikam.com", 3 * MB, "DUNNO"),
+        ("bob@example.org", 3 * MB, "DUNNO"),
+        ("bob@contoso.com", 3 * MB, "DUNNO"),
+        ("bob", 3 * MB, "DUNNO"),
+    ],
+)
+def test_what_comes_back_is_routed_by_the_size_that_was_judged_and_not_judged_again(
+    recipient: str, size: int, action: str
+) -> None:
+    asked = Conversation(INTERNET, PARTNER).ask(
+        protocol_state="RCPT",
+        policy_context="postconnector-return",
+        recipient=recipient,
+        size=size,
+    )
+    assert asked == action
+
+
+# --- Rules of strangers ---
+
+
+def no_wills(message: Message) -> Iterator[Refuse]:
+    for route in message.recipients:
+        if route.recipient.startswith("will@"):
+            yield Refuse(550, "5.7.1", "no mail\nto Will", (route.recipient,))
+
+
+def breaks(message: Message) -> Iterator[Refuse]:
+    raise RuntimeError(message.sender)
+
+
+STRANGER = NamedRule("no-wills", no_wills, is_ours=False)
+
+
+def test_a_strangers_rule_is_asked_at_both_stages() -> None:
+    judge = Conversation(rules=[STRANGER])
+    assert judge.rcpt("will@example.org") == "550 5.7.1 no mail\\nto Will"
+    assert judge.message(["bob@example.org"], 1000) == "DUNNO"
+    assert judge.end(1000, 1, only="will@example.org") == "550 5.7.1 no mail\\nto Will"
+
+
+def test_recipients_of_whom_a_stranger_refuses_some_take_the_agent_path() -> None:
+    messages = OpenMessages()
+    judge = Conversation(messages=messages, rules=[STRANGER])
+    messages.add("1.1", "bob@example.org")
+    messages.add("1.1", "will@example.org")
+    assert judge.end(1000, 2) == AGENT_PATH
+
+
+def test_a_rule_that_fails_defers() -> None:
+    judge = Conversation(rules=[NamedRule("broken", breaks, is_ours=False)])
+    text = "451 4.3.0 rule broken failed; the log says why"
+    assert judge.rcpt("bob@example.org") == text
+
+
+@pytest.mark.parametrize("verdict", [Refuse(450, "4.7.1", "x"), Defer(550, "5.7.1", "x"), "no"])
+def test_a_verdict_that_is_none_defers(verdict: Verdict) -> None:
+    judge = Conversation(rules=[NamedRule("odd", lambda _: [verdict], is_ours=False)])
+    assert judge.rcpt("bob@example.org").startswith("451 4.3.0 rule odd failed")
+
+
+def test_of_a_refusal_and_a_deferral_the_refusal_counts() -> None:
+    defers = NamedRule("a", lambda _: [Defer(450, "4.7.1", "later")], is_ours=False)
+    judge = Conversation(PARTNER, rules=[defers])
+    assert judge.rcpt("bob@example.org") == "450 4.7.1 later"
+    assert judge.rcpt("bob@fabrikam.com", 2 * MB).startswith("552 5.3.4 ")
+
+
+def test_a_rule_may_want_the_agent_path() -> None:
+    judge = Conversation(rules=[NamedRule("a", lambda _: [TakeAgentPath("so")], is_ours=False)])
+    assert judge.end(1000, 1, only="bob@example.org") == AGENT_PATH
+
+
+def test_with_rules_of_strangers_unknown_recipients_are_always_asked_for_again() -> None:
+    assert Conversation(rules=[STRANGER]).end(1000, 2).startswith("451 ")
 
 
 # --- After a restart ---
@@ -334,17 +434,18 @@ def test_the_oldest_messages_are_forgotten_first() -> None:
     for instance in ("1", "2", "3"):
         messages.add(instance, "bob@contoso.com")
         messages.add(instance, "eve@contoso.com")
-    assert messages.take("1") == []
-    assert messages.take("2") == ["bob@contoso.com", "eve@contoso.com"]
-    assert messages.take("3") == ["bob@contoso.com", "eve@contoso.com"]
-    assert messages.take("3") == []
+    assert messages.recipients("1") == ()
+    assert messages.recipients("2") == ["bob@contoso.com", "eve@contoso.com"]
+    assert messages.recipients("3") == ["bob@contoso.com", "eve@contoso.com"]
+    messages.forget("3")
+    assert messages.recipients("3") == ()
 
 
 def test_memory_is_bounded_and_used_to_the_full() -> None:
     messages = OpenMessages(most_recipients=10)
     for number in range(1000):
         messages.add(str(number // 2), f"user{number % 2}@contoso.com")
-    kept = [len(messages.take(str(instance))) for instance in range(500)]
+    kept = [len(messages.recipients(str(instance))) for instance in range(500)]
     assert sum(kept) == 10
     assert kept[-5:] == [2] * 5
 
@@ -355,8 +456,9 @@ def test_taken_messages_make_room() -> None:
     for number in range(100):
         instance = f"other {number}"
         messages.add(instance, "eve@contoso.com")
-        assert messages.take(instance) == ["eve@contoso.com"]
-    assert messages.take("1") == ["bob@contoso.com"]
+        assert messages.recipients(instance) == ["eve@contoso.com"]
+        messages.forget(instance)
+    assert messages.recipients("1") == ["bob@contoso.com"]
 
 
 def test_a_message_with_more_recipients_than_are_remembered_is_not_judged_by_some() -> None:

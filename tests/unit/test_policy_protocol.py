@@ -1,6 +1,7 @@
 """The policy delegation protocol: requests in any pieces, bounds, and what is no request."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +37,42 @@ def test_a_request_as_postfix_sends_it() -> None:
             "sasl_username": "",
         }
     ]
+
+
+SAMPLES = sorted((Path(__file__).parent / "policy_requests").glob("*.txt"))
+ALWAYS_THERE = {"protocol_name", "client_address", "helo_name", "sender", "size", "queue_id"}
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_requests_of_all_versions(path: Path) -> None:
+    """Each twice, since lines that came before are remembered."""
+    data = path.read_bytes()
+    version, _, state = path.stem.partition("-")
+    minor = int(version.partition(".")[2])
+    first, second = parse(data + data)
+    assert first == second
+    assert first["request"] == "smtpd_access_policy"
+    assert first["protocol_state"] == ("END-OF-MESSAGE" if state.startswith("end") else "RCPT")
+    assert first.keys() >= ALWAYS_THERE
+    assert first.get("mail_version", version).startswith(version)
+    assert len(first) == (31 if minor >= 8 else 29)
+    assert "".join(f"{n}={v}\n" for n, v in first.items()) + "\n" == data.decode()
+
+
+def test_values_with_equals_signs_and_other_letters() -> None:
+    [path] = [path for path in SAMPLES if path.stem == "3.10-rcpt"]
+    [request] = parse(path.read_bytes())
+    assert request["sasl_username"] == "alice=sales@contoso.test"
+    assert request["sender"] == "älice@contoso.test"
+
+
+def test_what_is_remembered_of_other_requests_is_bounded_and_right() -> None:
+    """More lines than are remembered, long ones among them."""
+    parser = RequestParser()
+    for number in range(5000):
+        value = str(number) * (50 if number % 10 == 0 else 1)
+        line = f"a{number}={value}"
+        assert list(parser.feed(f"a=b\n{line}\n\n".encode())) == [{"a": "b", f"a{number}": value}]
 
 
 @pytest.mark.parametrize(

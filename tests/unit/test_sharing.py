@@ -112,11 +112,11 @@ def test_each_next_hop_gets_what_its_connector_says(
     ]
     result = compiled(connectors)
     tables = {table.name: dict(table.entries) for table in result.tables}
-    assert sorted(c.name for s in result.services for c in s.connectors) == sorted(
+    assert sorted(c.name for s in result.native for c in s.connectors) == sorted(
         c.name for c in connectors
     )
-    assert len({service.name for service in result.services}) == len(result.services)
-    for service in result.services:
+    assert len({service.name for service in result.native}) == len(result.native)
+    for service in result.native:
         for each in service.connectors:
             said = {setting.name: setting.value for setting in service.settings}
             assert said.get("smtp_helo_name") == each.fqdn
@@ -139,7 +139,7 @@ def test_address_spaces_one_below_the_other_share_only_with_the_same_demand(
             connector(space, address_spaces=[space], **{**DEMANDS[3], "tls_domain": domain})
             for space, domain in zip(spaces, domains, strict=True)
         ]
-        assert len(compiled(connectors).services) == services
+        assert len(compiled(connectors).native) == services
 
 
 def provider(count: int) -> list[SendConnector]:
@@ -148,13 +148,13 @@ def provider(count: int) -> list[SendConnector]:
 
 def test_few_connectors_have_a_service_each() -> None:
     connectors = provider(sharing.MOST_OWN_SERVICES)
-    assert len(compiled(connectors).services) == len(connectors)
+    assert len(compiled(connectors).native) == len(connectors)
 
 
 def test_many_connectors_with_an_own_smart_host_and_credential_share() -> None:
     special = relay("own", "own.example", fqdn="other.contoso.com")
     alone = relay("c0-too", "mx0.example", **login("another"))
-    shared, own, other = compiled([*provider(200), special, alone]).services
+    shared, own, other = compiled([*provider(200), special, alone]).native
     assert len(shared.connectors) == 200
     assert shared.name.startswith("pc-shared-")
     assert (own.name, own.why_own) == (
@@ -172,13 +172,13 @@ def test_connectors_share_only_with_the_same_error_policies() -> None:
         relay(f"c{n}", f"mx{n}.example", error_policies=policy(n))
         for n in range(2 * sharing.MOST_OWN_SERVICES)
     ]
-    services = compiled(connectors).services
+    services = compiled(connectors).native
     assert [len(service.connectors) for service in services] == [sharing.MOST_OWN_SERVICES] * 2
 
 
 def test_the_name_of_a_shared_service_stays_while_connectors_come_and_go() -> None:
-    (before,) = compiled(provider(100)).services
-    (after,) = compiled(provider(150)[50:]).services
+    (before,) = compiled(provider(100)).native
+    (after,) = compiled(provider(150)[50:]).native
     assert (before.name, before.settings) == (after.name, after.settings)
 
 

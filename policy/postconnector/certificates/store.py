@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -21,6 +21,7 @@ from postconnector.sources.regular_file import read_regular_file
 
 _MOST_FILES = 1000
 _LARGEST_FILE = 1024**2
+_LONGEST_NAME = 300
 _SUFFIXES = {".pem", ".crt", ".cer", ".key"}
 _KEYS = {
     NameOID.COMMON_NAME: "CN",
@@ -46,6 +47,7 @@ class OwnCertificate:
     """A certificate with its private key, ready to be shown.
 
     `pem`: key, certificate and intermediates in this order, as smtp_tls_chain_files wants them.
+    `names`: issuer and subject fit to be read. `sha256`: the fingerprint, as OpenSSL writes it.
     """
 
     file: Path
@@ -53,7 +55,18 @@ class OwnCertificate:
     subject: X500Name
     not_before: datetime
     not_after: datetime
+    names: tuple[str, str]
+    sha256: str
     pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeylessCertificate:
+    """A certificate whose private key is not in the store; most are other people's."""
+
+    file: Path
+    issuer: X500Name
+    subject: X500Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +80,20 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class CertificateStore:
-    """The certificates that can be shown, and what in the folder could not be read."""
+    """The certificates that can be shown, others, and what in the folder could not be read."""
 
     directory: Path
     certificates: tuple[OwnCertificate, ...]
+    keyless: tuple[KeylessCertificate, ...]
     problems: tuple[str, ...]
 
 
-def read_store(directory: Path, *more: Path) -> CertificateStore:
-    """Read all PEM files of a folder, or of several as if they were one.
-
-    A folder that is not there is an empty one.
-    """
+def read_store(directory: Path) -> CertificateStore:
+    """Read all PEM files of a folder. One that is not there is empty."""
     problems: list[str] = []
     keys: dict[bytes, bytes] = {}
     certificates: list[_Read] = []
-    for path in (file for each in (directory, *more) for file in _pem_files(each, problems)):
+    for path in _pem_files(directory, problems):
         try:
             _read_pem(path, keys, certificates)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -93,7 +104,14 @@ def read_store(directory: Path, *more: Path) -> CertificateStore:
         for read in certificates
         if read.public_key in keys
     ]
-    return CertificateStore(directory, tuple(own), tuple(problems))
+    keyless = [
+        KeylessCertificate(
+            read.file, windows_name(read.certificate.issuer), windows_name(read.certificate.subject)
+        )
+        for read in certificates
+        if read.public_key not in keys
+    ]
+    return CertificateStore(directory, tuple(own), tuple(keyless), tuple(problems))
 
 
 def _pem_files(directory: Path, problems: list[str]) -> list[Path]:
@@ -159,6 +177,11 @@ def _issuer(
     return None
 
 
+def _shown(name: x509.Name) -> str:
+    text = name.rfc4514_string()[:_LONGEST_NAME]
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def _own(
     path: Path,
     certificate: x509.Certificate,
@@ -174,5 +197,7 @@ def _own(
         subject=windows_name(certificate.subject),
         not_before=certificate.not_valid_before_utc.astimezone(UTC),
         not_after=certificate.not_valid_after_utc.astimezone(UTC),
+        names=(_shown(certificate.issuer), _shown(certificate.subject)),
+        sha256=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
         pem=key + b"".join(c.public_bytes(Encoding.PEM) for c in chain),
     )

@@ -20,11 +20,13 @@ _WHERE = {
     "test": "trial.COMMAND",
     "plan": "plan.COMMAND",
     "apply": "apply.COMMAND",
+    "renew": "renew.COMMAND",
     "status": "status.COMMAND",
     "history": "history.HISTORY",
     "rollback": "history.ROLLBACK",
     "remove": "remove.COMMAND",
     "policy": "policy.COMMAND",
+    "milter": "milter.COMMAND",
     "deliver": "deliver.COMMAND",
     "send": "send.COMMAND",
 }

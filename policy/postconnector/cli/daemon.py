@@ -7,15 +7,20 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from postconnector.cli.failure import CommandFailedError
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.daemon.own_user import NoSuchUserError, give_up_root
 from postconnector.daemon.published import FileInForce
+from postconnector.daemon.visibility import Visibility
+from postconnector.enforcement.rules import NamedRule, RulesError, load_rules
 from postconnector.postfix.host import PostfixError, PostfixHost
+
+T = TypeVar("T")
 
 _GARBAGE = 20_000
 """Objects after which Python looks for garbage: by default it does so with every few messages."""
@@ -36,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser, setting: str, default: str) -
         help="the user to run as when started as root (default: postconnector, or nobody"
         " where there is no such user)",
     )
+    parser.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="tell metrics to Prometheus by HTTP here, 127.0.0.1:PORT or [::1]:PORT; nothing but"
+        " loopback addresses (default: nowhere)",
+    )
 
 
 def start_logging(program: str) -> None:
@@ -47,6 +58,24 @@ def start_logging(program: str) -> None:
         stream=sys.stderr,
         format=f"postconnector/{program}[{os.getpid()}]: %(levelname)s: %(message)s",
     )
+
+
+def visibility(arguments: argparse.Namespace) -> Visibility:
+    """Metrics and readiness; to be made before root is given up."""
+    try:
+        return Visibility(arguments.metrics)
+    except ValueError as error:
+        raise CommandFailedError(os.EX_USAGE, str(error)) from None
+    except OSError as error:
+        raise _not_listening(arguments.metrics, error) from None
+
+
+def rules() -> tuple[NamedRule, ...]:
+    """The rules that are installed: no mail is judged without one of them."""
+    try:
+        return load_rules()
+    except RulesError as error:
+        raise CommandFailedError(os.EX_CONFIG, str(error)) from None
 
 
 def find_postfix(arguments: argparse.Namespace, without: str) -> PostfixHost | None:
@@ -75,26 +104,53 @@ def hostname_of(host: PostfixHost | None) -> str | None:
     return host.expanded("myhostname")["myhostname"] if host is not None else None
 
 
-@contextmanager
 def listening(
-    text: str, host: PostfixHost | None, user: str | None
-) -> Iterator[tuple[socket.socket, Endpoint]]:
-    """Listen at this endpoint, and give root up; a socket in a folder goes at the end."""
+    text: str, host: PostfixHost | None, user: str | None, groups: Sequence[str] = ()
+) -> AbstractContextManager[tuple[socket.socket, Endpoint]]:
+    """Listen at this endpoint, and give root up; a socket in a folder goes at the end.
+
+    `groups`: those that the user needs besides its own.
+    """
+    return listening_by(Endpoint.listen, text, host, user, groups)
+
+
+@contextmanager
+def listening_by(
+    listen: Callable[[Endpoint], T],
+    text: str,
+    host: PostfixHost | None,
+    user: str | None,
+    groups: Sequence[str] = (),
+) -> Iterator[tuple[T, Endpoint]]:
+    """The same where something else listens; `listen` raises OSError."""
+    with listening_still_root(listen, text, host) as (listener, endpoint):
+        try:
+            give_up_root(user, groups)
+        except NoSuchUserError as error:
+            raise CommandFailedError(os.EX_CONFIG, str(error)) from None
+        yield listener, endpoint
+
+
+@contextmanager
+def listening_still_root(
+    listen: Callable[[Endpoint], T], text: str, host: PostfixHost | None
+) -> Iterator[tuple[T, Endpoint]]:
+    """The same for one endpoint more, before root is given up."""
     endpoint = _endpoint(text, host)
     try:
-        listener = endpoint.listen()
+        listener = listen(endpoint)
     except OSError as error:
-        raise CommandFailedError(
-            os.EX_UNAVAILABLE, f"can't listen on {endpoint}: {error.strerror or error}"
-        ) from None
-    try:
-        give_up_root(user)
-    except NoSuchUserError as error:
-        raise CommandFailedError(os.EX_CONFIG, str(error)) from None
+        raise _not_listening(endpoint, error) from None
     yield listener, endpoint
     if endpoint.path is not None:
         with contextlib.suppress(OSError):  # the folder may be another user's; the next start
             endpoint.path.unlink()  # takes the place of a socket on which nobody listens
+
+
+def _not_listening(where: object, error: OSError) -> CommandFailedError:
+    return CommandFailedError(
+        os.EX_UNAVAILABLE, f"can't listen on {where}: {error.strerror or error}"
+    )
 
 
 def _endpoint(text: str, host: PostfixHost | None) -> Endpoint:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,16 +20,22 @@ import dns.rdtypes.ANY.SOA  # noqa: F401
 
 from postconnector.cli import daemon
 from postconnector.cli.command import Command
+from postconnector.daemon.certificate_watch import CertificateWatch, report_certificates
 from postconnector.daemon.follower import Follower
+from postconnector.daemon.metrics import Metrics
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.stopping import stop_event
-from postconnector.delivery.hosts.own_host import OwnHost
+from postconnector.daemon.visibility import Visibility
+from postconnector.delivery.agent import Agent
+from postconnector.delivery.answer import Answer
+from postconnector.delivery.delivery_log import status_of
 from postconnector.delivery.in_force import InForce
 from postconnector.delivery.lmtp.limits import Limits
 from postconnector.delivery.lmtp.server import LmtpServer
 from postconnector.delivery.lmtp.transaction import Transaction
 from postconnector.delivery.machinery import Machinery
 from postconnector.delivery.protocol_log import ProtocolLog
+from postconnector.delivery.received import received
 from postconnector.delivery.reply import Reply
 from postconnector.delivery.secrets import Secrets
 from postconnector.delivery.spool import Spool
@@ -52,17 +59,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     daemon.start_logging("deliver")
+    rules = daemon.rules()
+    visibility = daemon.visibility(arguments)
     host = daemon.find_postfix(arguments, "what this machine trusts is trusted")
     find = daemon.file_finder(arguments, host)
-    published = PublishedOrganization(find)
+    published = PublishedOrganization(find, visibility)
     settings = HostSettings() if published.organization is None else published.organization.host
     maker = _Maker(host, find)
     wanted = arguments.listen or settings.delivery_agent
-    with daemon.listening(wanted, host, arguments.user) as (listener, endpoint):
+    with daemon.listening(wanted, host, arguments.user, _groups(host)) as (listener, endpoint):
         follower = Follower(published, maker.make)
-        own = Surroundings.of(host).own
-        asyncio.run(_serve(listener, follower, own, lambda: log.info("listening on %s", endpoint)))
+        machinery = Machinery(Surroundings.of(host).own)
+        postfix = machinery.own_postfix(host) if host is not None else None
+        agent = machinery.agent(follower.current, rules, postfix)
+
+        def ready() -> None:
+            visibility.ready_in_loop(endpoint)
+            if host is not None:
+                watch = CertificateWatch.of(host.config_directory)
+                report_certificates(watch, visibility.metrics, asyncio.get_running_loop())
+
+        asyncio.run(_serve(listener, ready, follower, machinery, agent, visibility))
     return os.EX_OK
+
+
+def _groups(host: PostfixHost | None) -> list[str]:
+    """The group that reaches the socket to hand back to: that of postdrop(1)."""
+    return [host.expanded("setgid_group")["setgid_group"]] if host is not None else []
 
 
 class _Maker:
@@ -90,18 +113,20 @@ class _Maker:
 
 async def _serve(
     listener: socket.socket,
-    follower: Follower[InForce],
-    own: OwnHost,
     ready: Callable[[], None],
+    follower: Follower[InForce],
+    machinery: Machinery,
+    agent: Agent,
+    visibility: Visibility,
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
-    machinery = Machinery(own)
-    agent = machinery.agent(follower.current)
 
     async def deliver(transaction: Transaction) -> Sequence[Reply]:
+        began = time.monotonic()
         answers = await agent.deliver(
-            transaction.envelope, transaction.content, transaction.queue_id
+            transaction.envelope, transaction.content, received(transaction)
         )
+        _count(visibility.metrics, answers, time.monotonic() - began)
         return [answer.told() for answer in answers]
 
     server = LmtpServer(deliver, Limits(), Spool(_spool_directory()))
@@ -110,10 +135,20 @@ async def _serve(
     following = asyncio.create_task(follower.follow())
     ready()
     await stop.wait()
+    visibility.stopping()
     following.cancel()
     await server.stop(_GRACE)
     await serving
     machinery.pool.close()
+
+
+def _count(metrics: Metrics, answers: Sequence[Answer], seconds: float) -> None:
+    """Count what became of each recipient. Nobody gets mail twice because that fails."""
+    try:
+        for answer in answers:
+            metrics.delivered(answer.connector, status_of(answer), seconds)
+    except Exception:
+        log.exception("our own fault; the answers stand")
 
 
 def _spool_directory() -> Path:
@@ -139,13 +174,15 @@ above 2 MB are kept in TMPDIR while they are delivered, smaller ones only when t
 examples:
   systemctl start postconnector-deliver
   postconnector deliver --listen inet:127.0.0.1:10024 -c connectors.toml
+  postconnector deliver --metrics 127.0.0.1:9631
 
 Logs to standard error: one line for each recipient, as Postfix' delivery agents do, with the
-queue id; changes of the connectors; faults.
+queue id; changes of the connectors; faults. Tells systemd when it is ready, how many connectors
+are in force, and that it is alive (sd_notify).
 
 exit status:
   0   ended by SIGTERM
-  64  the endpoint is none
+  64  the endpoint is none, or --metrics no loopback address
   69  there is no Postfix, or the endpoint can't be listened on
   78  there is no user to run as
 """,

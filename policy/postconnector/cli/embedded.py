@@ -38,7 +38,7 @@ def in_force_of(
         raise configuration_error(f"{file.path}: {error}") from None
     inputs = read_inputs(local, file.path.resolve().parent)
     print_problems(file.located(inputs.problems))
-    secrets = Secrets(inputs.passwords, inputs.certificates)
+    secrets = Secrets(inputs.passwords, inputs.certificates.chains)
     log = ProtocolLog.at(organization.host.send_protocol_log_path)
     return InForce.on(surroundings, local, secrets, log)
 

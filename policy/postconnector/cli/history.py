@@ -12,7 +12,7 @@ from postconnector.cli.publication import PREPARING, PUBLISHING, find_host, prep
 from postconnector.cli.publishing import carry_out, require_root
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.facts import OWN_DIRECTORY
-from postconnector.postfix.generations import About, Generation, read_generations
+from postconnector.postfix.generations import RENEW, About, Generation, read_generations
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
 from postconnector.postfix.unfinished import read_unfinished
@@ -109,13 +109,18 @@ def _unfinished_number(host: PostfixHost) -> int | None:
 def _wanted(
     generations: list[Generation], number: int | None, unfinished: int | None
 ) -> Generation:
-    """By default what was live before the last publication, whether that came to its end or not."""
+    """By default what was live before the last publication, whether that came to its end or not.
+
+    Certificates that were renewed since are no reason to stay.
+    """
     live = next((n for n, generation in enumerate(generations) if generation.is_live), None)
     if number is None and live is None and generations:
         return generations[-1]  # the live one was deleted, or the link to it
     if number is None and live is not None:
         if unfinished not in (None, generations[live].number):
             return generations[live]
+        if unfinished is None:
+            live = _published(generations, live)
         if live:
             return generations[live - 1]
     for generation in generations:
@@ -124,6 +129,13 @@ def _wanted(
     kept = ", ".join(str(generation.number) for generation in generations) or "none"
     which = "before the live one" if number is None else str(number)
     raise configuration_error(f"there is no generation {which}; kept are {kept}")
+
+
+def _published(generations: list[Generation], live: int) -> int:
+    """Where the live connectors were published: since then, certificates may have been renewed."""
+    while live and generations[live].about.command == RENEW:
+        live -= 1
+    return live
 
 
 def _connectors(generation: Generation) -> _Connectors | None:
@@ -173,7 +185,8 @@ ROLLBACK = Command(
     name="rollback",
     summary="publish an earlier generation again",
     description="""
-Publishes what an earlier generation held: its connectors, passwords and certificates, compiled
+Publishes what an earlier generation held (by default the one before that of the live connectors;
+those of renew are passed over): its connectors, passwords and certificates, compiled
 for the host as it is now, with all that apply does to be sure. It becomes a new generation; your
 connectors file is not changed.
 """,

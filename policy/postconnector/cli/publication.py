@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from postconnector.cli.connectors import read_file, valid_organization
@@ -15,7 +16,13 @@ from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
 from postconnector.postfix.generations import live_folder
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.host_entries import HostEntries, read_host_entries
-from postconnector.postfix.inputs import Inputs, read_inputs, read_published_inputs
+from postconnector.postfix.inputs import (
+    Inputs,
+    read_inputs,
+    read_publishable_inputs,
+    read_published_inputs,
+    read_renewed_inputs,
+)
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
 from postconnector.postfix.native import tls_demand
 from postconnector.postfix.own_domains import OwnDomains, OwnNames
@@ -50,7 +57,23 @@ def prepare_again(
 ) -> tuple[Publication, Endpoint]:
     """The same with what a generation was published with."""
     path = generation / PUBLISHED_CONNECTORS
+    return _prepare(path, host, progress, lambda local: read_publishable_inputs(local, generation))
+
+
+def prepare_as_it_is(
+    generation: Path, host: PostfixHost, progress: Progress
+) -> tuple[Publication, Endpoint]:
+    """The same, also where mail of some connectors waits for a certificate."""
+    path = generation / PUBLISHED_CONNECTORS
     return _prepare(path, host, progress, lambda local: read_published_inputs(local, generation))
+
+
+def prepare_renewed(
+    generation: Path, host: PostfixHost, progress: Progress
+) -> tuple[Publication, Endpoint]:
+    """The same with the certificates that the store has now."""
+    path = generation / PUBLISHED_CONNECTORS
+    return _prepare(path, host, progress, lambda local: read_renewed_inputs(local, generation))
 
 
 def _prepare(
@@ -75,10 +98,12 @@ def _prepare(
     progress.begins("compiling")
     try:
         compiled = compile_organization(
-            local, facts, own, inputs.passwords, inputs.certificates, entries
+            local, facts, own, inputs.passwords, inputs.certificates.chains, entries
         )
     except UnknownAddressError as error:
         raise configuration_error(f"{file.path}: {error}") from None
+    if (states := inputs.certificates.states) is not None:
+        compiled = replace(compiled, certificate_states=states.data())
     rendered = render(compiled, facts, current, file.data)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
     return Publication(host, facts, compiled, rendered, current, live, local), endpoint
@@ -114,6 +139,12 @@ def published_routing(publication: Publication) -> LocalRouting | None:
         return LocalRouting(file.organization, server)
     except (UnreadableFileError, UnknownServerError):
         return None
+
+
+def published_routing_at(generation: Path, host: PostfixHost) -> LocalRouting:
+    """The connectors of a generation on this host. Raises CommandFailedError."""
+    organization = valid_organization(read_file(generation / PUBLISHED_CONNECTORS))
+    return _local_routing(organization, host.expanded("myhostname")["myhostname"])
 
 
 def _named_domains(organization: Organization) -> Iterator[str]:

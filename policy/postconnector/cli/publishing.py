@@ -3,17 +3,22 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_error, tell
+from postconnector.cli.own_certificates import changed_certificates
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.delivery.probe import delivery_agent_failure
+from postconnector.model.organization import AskMilter
 from postconnector.model.problem import quoted
+from postconnector.policyd.lookup_probe import lookup_service_failure
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.generation_folder import require_names
 from postconnector.postfix.generations import LIVE, About, read_generations
 from postconnector.postfix.host import PostfixError
+from postconnector.postfix.live_routes import needing_lookups
 from postconnector.postfix.lock import TryAgainError
 from postconnector.postfix.plan import Live, is_published, read_live
 from postconnector.postfix.progress import Progress
@@ -21,6 +26,7 @@ from postconnector.postfix.publish import Publication, publish
 from postconnector.postfix.staged_check import CheckFailedError
 from postconnector.postfix.unfinished import read_unfinished
 from postconnector.postfix.verification import verify
+from postconnector_milter.probe import milter_failure
 
 
 def require_root(command: str) -> None:
@@ -48,9 +54,13 @@ def carry_out(
         return
     _require_policy_service(policy_service)
     _require_delivery_agent(publication)
+    _require_lookup_service(publication)
+    _require_milter(publication)
     with nothing_half_done("the result"):
         generation = publish(publication, about, progress)
     tell(f"published generation {generation}")
+    for line in changed_certificates(publication, live, datetime.now(UTC)):
+        tell(line)
 
 
 def unfinished_sentence(publication: Publication) -> str | None:
@@ -97,9 +107,9 @@ def _require_publishable(publication: Publication) -> None:
 
 
 def failing_delivery_agent(publication: Publication) -> str | None:
-    """Why the delivery agent, if one is needed, does not answer, and what to do about it."""
-    needing = publication.compiled.agent_only
-    if not needing:
+    """Why the delivery agent, if one may be needed, does not answer, and what to do about it."""
+    why = _needs_delivery_agent(publication)
+    if why is None:
         return None
     text = publication.local.organization.host.delivery_agent
     endpoint = Endpoint.parse(text, publication.facts.queue_directory)
@@ -107,14 +117,73 @@ def failing_delivery_agent(publication: Publication) -> str | None:
     if failure is None:
         return None
     return (
-        f"the delivery agent does not answer at {endpoint} ({failure}), and connector"
-        f" {quoted(needing[0].connector.name)} needs it: {needing[0].reason}; start it:"
+        f"the delivery agent does not answer at {endpoint} ({failure}), and {why}; start it:"
         " systemctl start postconnector-deliver"
     )
 
 
+def _needs_delivery_agent(publication: Publication) -> str | None:
+    needing = publication.compiled.agent_only
+    if needing:
+        return f"connector {quoted(needing[0].connector.name)} needs it: {needing[0].reason}"
+    if publication.local.table.smallest_limit is not None:
+        return (
+            "messages with several recipients, of whom some may not have it because of"
+            " MaxMessageSize, wait for it"
+        )
+    return None
+
+
 def _require_delivery_agent(publication: Publication) -> None:
-    if (failure := failing_delivery_agent(publication)) is not None:
+    """Connectors of its own do; without it the other messages are few, and wait."""
+    failure = failing_delivery_agent(publication)
+    if failure is not None and publication.compiled.agent_only:
+        raise CommandFailedError(os.EX_UNAVAILABLE, failure)
+    if failure is not None:
+        print_error(f"warning: {failure}")
+
+
+def failing_lookup_service(publication: Publication) -> str | None:
+    """Why the lookup service, if one is needed, does not answer, and what to do about it."""
+    needing = next(needing_lookups(publication.local, publication.facts), None)
+    if needing is None:
+        return None
+    text = publication.local.organization.host.lookup_service
+    endpoint = Endpoint.parse(text, publication.facts.queue_directory)
+    failure = lookup_service_failure(endpoint)
+    if failure is None:
+        return None
+    connector, reason = needing
+    return (
+        f"the lookup service does not answer at {endpoint} ({failure}), and connector"
+        f" {quoted(connector)} needs it: {reason}; it is part of the policy service: systemctl"
+        " restart postconnector-policy"
+    )
+
+
+def _require_lookup_service(publication: Publication) -> None:
+    if (failure := failing_lookup_service(publication)) is not None:
+        raise CommandFailedError(os.EX_UNAVAILABLE, failure)
+
+
+def failing_milter(publication: Publication) -> str | None:
+    """Why the milter, if Postfix is to ask it, does not answer, and what to do about it."""
+    settings = publication.local.organization.host
+    if settings.milter is AskMilter.NONE:
+        return None
+    endpoint = Endpoint.parse(settings.milter_service, publication.facts.queue_directory)
+    failure = milter_failure(endpoint)
+    if failure is None:
+        return None
+    which = "mail by sendmail(1)" if settings.milter is AskMilter.SENDMAIL else "all mail"
+    return (
+        f"the milter does not answer at {endpoint} ({failure}), and Postfix defers {which}"
+        " without it; start it: systemctl start postconnector-milter"
+    )
+
+
+def _require_milter(publication: Publication) -> None:
+    if (failure := failing_milter(publication)) is not None:
         raise CommandFailedError(os.EX_UNAVAILABLE, failure)
 
 

@@ -5,11 +5,11 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from postconnector.cli import embedded
+from postconnector.cli import daemon, embedded
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_json, print_table
@@ -22,6 +22,7 @@ from postconnector.delivery.lmtp.command_error import CommandError
 from postconnector.delivery.lmtp.paths import recipient_address, sender_address
 from postconnector.delivery.machinery import Machinery
 from postconnector.delivery.spool import Spool, SpooledMessage
+from postconnector.enforcement.rules import NamedRule
 
 _READ_SIZE = 64 * 1024
 
@@ -41,26 +42,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    rules = daemon.rules()
     in_force = embedded.in_force(arguments)
     content = SpooledMessage(Spool(Path(tempfile.gettempdir())))
     try:
         for piece in with_smtp_line_ends(_read(sys.stdin.buffer)):
             content.write(piece)
         envelope = _envelope(arguments, content)
-        answers = asyncio.run(_deliver(in_force, envelope, content))
+        answers = asyncio.run(_deliver(in_force, rules, envelope, content))
     finally:
         content.close()
     _print(arguments, envelope, answers)
     return _exit_status(answers)
 
 
-async def _deliver(in_force: InForce, envelope: Envelope, content: SpooledMessage) -> list[Answer]:
+async def _deliver(
+    in_force: InForce,
+    rules: Sequence[NamedRule],
+    envelope: Envelope,
+    content: SpooledMessage,
+) -> list[Answer]:
     async def current() -> InForce:
         return in_force
 
     machinery = Machinery(OwnHost(frozenset({in_force.hostname.lower()})))
     try:
-        return await machinery.agent(current).deliver(envelope, content)
+        return await machinery.agent(current, rules).deliver(envelope, content)
     finally:
         machinery.pool.close()
 

@@ -6,39 +6,37 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from postconnector.certificates.store import read_store
+from postconnector.certificates.state import StateError
+from postconnector.certificates.watch import problem_of
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_diff, print_json, print_line, print_problems, print_table
+from postconnector.cli.own_certificates import Certificate
 from postconnector.cli.progress import progress
-from postconnector.cli.publication import PREPARING, find_host, prepare_again
-from postconnector.cli.publishing import failing_delivery_agent, unfinished_sentence
+from postconnector.cli.publication import PREPARING, find_host, prepare_as_it_is
+from postconnector.cli.publishing import (
+    failing_delivery_agent,
+    failing_lookup_service,
+    failing_milter,
+    unfinished_sentence,
+)
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.policyd.probe import policy_service_failure
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import LIVE, Generation, read_generations
 from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.own_certificates import read_states
 from postconnector.postfix.plan import FileChange, file_changes, read_live
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.queue import deferred_recipients
-from postconnector.postfix.table_names import TRANSPORT_TABLE
+from postconnector.postfix.table_names import CERTIFICATE_STATES, TRANSPORT_TABLE
 from postconnector.postfix.verification import verify
 from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
 
 ALL_IS_WELL, SEE_TO_IT = 0, 1
-WARN_DAYS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A published certificate of ours; `days` until it ends."""
-
-    service: str
-    not_after: str
-    days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
         status.problems.append("Postfix is not running")
     _look_at_certificates(status, live)
     try:
-        publication, endpoint = prepare_again(live.folder, host, told)
+        publication, endpoint = prepare_as_it_is(live.folder, host, told)
     except (CommandFailedError, PostfixError) as error:
         print_problems(error.problems if isinstance(error, CommandFailedError) else ())
         status.problems.append(f"what is published could not be published now: {error}")
@@ -117,6 +115,10 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
             f"the policy service does not answer at {endpoint} ({failure}): Postfix defers mail"
         )
     if (failure := failing_delivery_agent(publication)) is not None:
+        status.problems.append(failure)
+    if (failure := failing_lookup_service(publication)) is not None:
+        status.problems.append(failure)
+    if (failure := failing_milter(publication)) is not None:
         status.problems.append(failure)
     if (unfinished := unfinished_sentence(publication)) is not None:
         status.problems.append(unfinished)
@@ -129,16 +131,18 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
 
 
 def _look_at_certificates(status: Status, live: Generation) -> None:
+    if not (live.folder / CERTIFICATE_STATES).exists():
+        return
+    try:
+        states = read_states(live.folder)
+    except StateError as error:
+        status.problems.append(f"{error}; postconnector apply puts it right")
+        return
     now = datetime.now(UTC)
-    folders = live.folder / "certificates", live.folder / "agent-certificates"
-    for certificate in read_store(*folders).certificates:
-        days = (certificate.not_after - now).days
-        service = certificate.file.stem
-        status.certificates.append(
-            Certificate(service, certificate.not_after.isoformat(timespec="minutes"), days)
-        )
-        if days < WARN_DAYS:
-            status.problems.append(f"the certificate of {service} ends in {days} days; renew it")
+    for name, state in states.connectors.items():
+        status.certificates.append(Certificate.of(name, state, now))
+        if (problem := problem_of(name, state, now)) is not None:
+            status.problems.append(problem)
 
 
 def _look_for_drift(status: Status, publication: Publication) -> None:
@@ -158,9 +162,8 @@ def _look_at_services(status: Status, publication: Publication) -> None:
         verify(publication.host, facts, compiled)
     except PostfixError as error:
         status.problems.append(f"{error}; postconnector apply puts it right")
-    private = facts.queue_directory / "private"
     for service in compiled.services if status.postfix_running else ():
-        if not _is_listened_on(private / service.name):
+        if not _is_listened_on(facts.queue_directory / service.socket):
             status.problems.append(
                 f"Postfix has not started the service {service.name}: its log says why, or it"
                 " needs a reload (postfix reload)"
@@ -203,8 +206,11 @@ def _print(status: Status) -> None:
         )
     if status.certificates:
         print_line()
-        rows = [(c.service, c.not_after, str(c.days)) for c in status.certificates]
-        print_table(("Service", "Certificate ends", "Days left"), rows)
+        rows = [
+            (c.connector, c.subject or "", c.not_after or "", _shown_days(c), c.why)
+            for c in status.certificates
+        ]
+        print_table(("Connector", "Certificate", "Ends", "Days left", "Why this one"), rows)
     if status.waiting:
         print_line()
         waiting = [(w.connector or "(none)", str(w.recipients), w.reason) for w in status.waiting]
@@ -219,15 +225,19 @@ def _print(status: Status) -> None:
         print_line("All is as published.")
 
 
+def _shown_days(certificate: Certificate) -> str:
+    return "" if certificate.days is None else str(certificate.days)
+
+
 COMMAND = Command(
     name="status",
     summary="say whether what was published is still there and works",
     description="""
 Shows the live generation, whether Postfix runs, has every connector's service up and can ask the
 live tables, whether the policy service answers, and the delivery agent where one is needed, the
-certificates with the days they have left, which recipients wait in the queue by connector and why,
-and, as a diff, everything in main.cf, master.cf and our files that is not as published. Changes
-nothing.
+certificates that connectors show with the days they have left and why these were taken, which
+recipients wait in the queue by connector and why, and, as a diff, everything in main.cf, master.cf
+and our files that is not as published. Changes nothing.
 """,
     details="""
 examples:

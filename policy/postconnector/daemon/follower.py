@@ -50,6 +50,16 @@ class Follower(Generic[T]):
             await asyncio.sleep(_LOOKS_AGAIN)
             self._start_reading()
 
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether `made` is of what is published now; any thread may ask."""
+        return self._reading is None and not self._published.is_stale()
+
+    @property
+    def made(self) -> T | None:
+        """What is there now, even if something else was published since; any thread may ask."""
+        return self._made
+
     async def current(self) -> T | None:
         """What was made of the organization that is in force now."""
         self._start_reading()

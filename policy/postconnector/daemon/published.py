@@ -5,13 +5,15 @@ away, leaves the last good organization in force.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from postconnector.model.organization import Organization
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.facts import OWN_DIRECTORY
-from postconnector.postfix.generations import LIVE
+from postconnector.postfix.generations import LIVE, is_generation
 from postconnector.postfix.host import PostfixError, read_text
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
 from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
@@ -45,15 +47,31 @@ class FileInForce:
         return self._own / self._folder / PUBLISHED_CONNECTORS
 
 
+class Watcher(Protocol):
+    """Somebody who wants to know when what is published is read; called from any thread."""
+
+    def reading(self) -> None:
+        """It is about to be read."""
+
+    def looked(self, published: "PublishedOrganization") -> None:
+        """It was, or could not be."""
+
+
 class PublishedOrganization:
     """Follows the connectors file that `find` names, which may be another every time.
 
     `organization`: the one in force; without connectors while there is no file; None when there
-    is one but none that was any good, so that nothing can be judged.
+    is one but none that was any good, so that nothing can be judged. `generation`: its number, if
+    it stands in one; `read_at`: when it was read, in seconds since 1970. `is_bad`: what was found
+    last is no good.
     """
 
-    def __init__(self, find: Callable[[], Path]) -> None:
+    def __init__(self, find: Callable[[], Path], watcher: Watcher | None = None) -> None:
         self._find = find
+        self._watcher = watcher
+        self.generation: int | None = None
+        self.read_at: float | None = None
+        self.is_bad = False
         self._path = find()
         self._stamp: _Stamp | None = None
         self._read_once = False
@@ -71,6 +89,15 @@ class PublishedOrganization:
 
     def refresh(self) -> bool:
         """Read the file if it is another one than before; return whether that changed anything."""
+        if self._watcher is None:
+            return self._refresh()
+        self._watcher.reading()
+        try:
+            return self._refresh()
+        finally:
+            self._watcher.looked(self)
+
+    def _refresh(self) -> bool:
         self._path = self._find()
         try:
             stamp = _stamp(self._path)
@@ -89,12 +116,16 @@ class PublishedOrganization:
         if file.organization is None:
             return self._keep("; ".join(str(problem) for problem in file.problems))
         self._read_once = True
+        self.is_bad = False
         self.organization = file.organization
+        self.read_at = time.time()
+        self.generation = _generation(self._path)
         log.info("%s: connectors in force: %d", self._path, len(file.organization.connectors))
         return True
 
     def _keep(self, why: str) -> bool:
         """Stay with the last good organization; without one, nothing can be judged."""
+        self.is_bad = True
         if self._read_once:
             log.error("the connectors in force stay: %s", why)
             return False
@@ -107,3 +138,9 @@ def _stamp(path: Path) -> _Stamp:
     """What is another number when the file is another."""
     status = path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _generation(path: Path) -> int | None:
+    """The number of the generation that a published file stands in."""
+    name = path.resolve().parent.name
+    return int(name) if is_generation(name) else None

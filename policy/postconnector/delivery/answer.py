@@ -15,8 +15,8 @@ class Answer:
     `in_reply_to`: what the next hop answered with it, such as "RCPT TO command"; empty if it was
     not the next hop that spoke. `uncertain`: it may have taken the message. `others_may`: another
     host of the next hop may take it, though this one can't for good. `not_found`: DNS does not
-    know the next hop. `refused_login`: the next hop did not take our login. `connector`: the name
-    of the one that the recipient took.
+    know the next hop. `refused_login`: the next hop did not take our login. `without_dsn`: it
+    knows nothing of reports (RFC 3461). `connector`: the name of the one that the recipient took.
     """
 
     reply: Reply
@@ -26,6 +26,7 @@ class Answer:
     others_may: bool = False
     not_found: bool = False
     refused_login: bool = False
+    without_dsn: bool = False
     connector: str | None = None
 
     @property

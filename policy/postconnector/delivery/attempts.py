@@ -101,6 +101,7 @@ class Attempts:
                 each.in_reply_to,
                 uncertain=each.uncertain,
                 others_may=each.others_may,
+                without_dsn=not delivered.dsn_passed_on,
             )
             for each in delivered.replies
         ]

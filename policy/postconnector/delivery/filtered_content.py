@@ -1,19 +1,18 @@
-"""A message as the header firewall of a connector lets it leave. No I/O but reading the message.
+"""A message without some of its headers, or with other names for them.
 
-Says the same of every header as the patterns that Postfix gets (`postfix.header_checks`), by the
-same idea of what a header is: lines `Name:` or `Name :` with those below that begin with a blank,
-up to the first line that is neither. Lines end with LF, with or without CR before it. Lines of
-mailboxes (`From `, `>From `) may stand before the headers. Headers of parts and attached messages
-are not looked at. A byte that belongs to no header of Exchange leaves as it is.
+As the header firewall of a connector lets it leave, which says the same of every header as the
+patterns that Postfix gets (`postfix.header_checks`). A byte that belongs to no header of Exchange
+leaves as it is.
 """
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from postconnector.delivery.content import Content
-from postconnector.delivery.reply import Reply
+from postconnector.delivery.header import NAME, read_header
+from postconnector.enforcement import marker
 from postconnector.enforcement.header_firewall import (
     CROSS_PREMISES,
     CROSSING,
@@ -24,23 +23,11 @@ from postconnector.enforcement.header_firewall import (
     HeaderFirewall,
 )
 
-LARGEST_HEADER = 1024**2
-"""Bytes; Exchange's Receive connectors take a quarter of that (MaxHeaderSize)."""
-
 _LARGEST_CHUNK = 64 * 1024
-_NAME = rb"[!-9;-~]"
-_LINES = re.compile(rb"(?:(?:[ \t]|" + _NAME + rb"++[ \t]*+:)[^\n]*+\n)*+")
-_MAILBOX_LINES = re.compile(rb"(?:>*+From [^\n]*+\n)*+")
 _REST_OF_FIELD = rb"[ \t]*:[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*"
 
-
-class HeaderTooLargeError(Exception):
-    """A header that can't be looked at whole never leaves; `reply` is for good (5xx).
-
-    For good, because it is the message that is wrong, and would be every time.
-    """
-
-    reply = Reply(552, "5.3.4", (f"the message header is larger than {LARGEST_HEADER} bytes",))
+_Leaving = Callable[[bytes], bytes]
+"""What leaves of the lines of the header."""
 
 
 def filtered(content: Content, firewall: HeaderFirewall) -> Content:
@@ -50,13 +37,22 @@ def filtered(content: Content, firewall: HeaderFirewall) -> Content:
     """
     if firewall.is_open:
         return content
-    original, _ = _read_header(content.chunks())
-    header = _leaving(original, firewall)
+    return _changed(content, functools.partial(_through, firewall))
+
+
+def without_marker(content: Content) -> Content:
+    """The message without our milter's mark. Raises HeaderTooLargeError."""
+    return _changed(content, functools.partial(_MARKER.sub, b""))
+
+
+def _changed(content: Content, leaving: _Leaving) -> Content:
+    original, _ = read_header(content.chunks())
+    header = leaving(original)
     if header == original:
         return content
     return FilteredContent(
         content,
-        firewall,
+        leaving,
         content.size - len(original) + len(header),
         content.is_8bit and (not header.isascii() or _is_8bit_below(content, original)),
         not header.isascii(),
@@ -65,13 +61,10 @@ def filtered(content: Content, firewall: HeaderFirewall) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class FilteredContent:
-    """A message without some of its headers, or with other names for them.
-
-    Nothing of it is kept: it is filtered anew each time that it is read.
-    """
+    """Nothing of it is kept: it is filtered anew each time that it is read."""
 
     _content: Content = field(repr=False)
-    _firewall: HeaderFirewall
+    _leaving: _Leaving
     size: int
     is_8bit: bool
     has_8bit_header: bool
@@ -79,37 +72,14 @@ class FilteredContent:
     def chunks(self) -> Iterator[bytes]:
         """The whole, in pieces of at most 64 KB."""
         rest = self._content.chunks()
-        header, behind = _read_header(rest)
-        beginning = _leaving(header, self._firewall) + behind
+        header, behind = read_header(rest)
+        beginning = self._leaving(header) + behind
         for start in range(0, len(beginning), _LARGEST_CHUNK):
             yield beginning[start : start + _LARGEST_CHUNK]
         yield from rest
 
 
-def _read_header(chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """All lines of the header, and what was read of what is behind it."""
-    data, end = b"", 0
-    for chunk in chunks:
-        data += chunk
-        end = _end_of_lines(data, end)
-        decided = data.find(b"\n", end)
-        if (decided if decided >= 0 else len(data)) > LARGEST_HEADER:
-            raise HeaderTooLargeError
-        if decided >= 0:
-            return data[:end], data[end:]
-    end = min(_end_of_lines(data + b"\n", end), len(data))
-    return data[:end], data[end:]
-
-
-def _end_of_lines(data: bytes, known: int) -> int:
-    """Where the lines of the header end that are there as a whole; up to `known` they are."""
-    mailbox = _MAILBOX_LINES.match(data)
-    start = max(mailbox.end() if mailbox else 0, known)
-    lines = _LINES.match(data, start)
-    return lines.end() if lines else start
-
-
-def _leaving(header: bytes, firewall: HeaderFirewall) -> bytes:
+def _through(firewall: HeaderFirewall, header: bytes) -> bytes:
     if firewall.cross_premises is CrossPremises.MADE:
         header = _CROSSING.sub(CROSS_PREMISES.encode() + rb"\1:", header)
     removed = _removed(firewall)
@@ -122,7 +92,7 @@ def _removed(firewall: HeaderFirewall) -> re.Pattern[bytes] | None:
     beginnings = [] if firewall.organization else [ORGANIZATION, FOREST]
     if firewall.cross_premises is CrossPremises.REMOVED:
         beginnings.append(CROSS_PREMISES)
-    names = [re.escape(beginning.encode()) + _NAME + b"*" for beginning in beginnings]
+    names = [re.escape(beginning.encode()) + NAME + b"*" for beginning in beginnings]
     names += () if firewall.routing else (re.escape(name.encode()) for name in ROUTING)
     return _at_line_start(b"(?:" + b"|".join(names) + b")" + _REST_OF_FIELD) if names else None
 
@@ -134,6 +104,7 @@ def _at_line_start(pattern: bytes) -> re.Pattern[bytes]:
 _CROSSING = _at_line_start(
     re.escape(ORGANIZATION.encode()) + b"(" + "|".join(CROSSING).encode() + rb")[ \t]*:"
 )
+_MARKER = _at_line_start(re.escape(marker.NAME.encode()) + _REST_OF_FIELD)
 
 
 def _is_8bit_below(content: Content, header: bytes) -> bool:
@@ -141,7 +112,7 @@ def _is_8bit_below(content: Content, header: bytes) -> bool:
     if header.isascii():
         return True
     rest = content.chunks()
-    _, behind = _read_header(rest)
+    _, behind = read_header(rest)
     return not behind.isascii() or _has_8bit(rest)
 
 

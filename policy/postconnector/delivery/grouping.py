@@ -1,20 +1,26 @@
-"""Which recipients of a message leave together: by the same connector to the same next hop. Pure.
+"""Which recipients of a message leave together, and which are Postfix' to deliver. Pure.
 
-What selection has no connector for is answered at once; nothing of it is sent.
+What selection has no connector for is answered at once where there is no Postfix to have it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from postconnector.delivery.envelope import EnvelopeRecipient
+from postconnector.delivery.received import Received
 from postconnector.delivery.reply import Reply
-from postconnector.enforcement.size import MESSAGE_TOO_BIG, refusal, route_recipient
+from postconnector.enforcement.judgement import Judgement
+from postconnector.enforcement.recipient_route import RecipientRoute
 from postconnector.model.domain import recipient_domain
-from postconnector.selection.outcome import Accepted, Candidate, NonDelivery, Selected
-from postconnector.selection.routing_table import RoutingTable
+from postconnector.postfix.local_routing import LocalRouting
+from postconnector.selection.outcome import Accepted, Candidate, NonDelivery, Outcome, Selected
 
 NO_CONNECTOR = Reply(450, "4.4.4", ("no matching Send connector",))
 """Temporary, as Exchange's Unreachable queue is."""
+
+_GOES_ROUND = Reply(
+    451, "4.4.6", ("Postfix and the delivery agent go by different connectors just now",)
+)
+"""They do while connectors are being published."""
 
 Position = int
 """Of a recipient in the envelope."""
@@ -31,41 +37,81 @@ class Group:
 
 @dataclass(slots=True)
 class Grouping:
-    """Every recipient is in a group, or has its answer."""
+    """Every recipient is in a group, is handed back to Postfix, or has its answer.
+
+    `returned`: those that are handed back together, as Postfix takes them by one route.
+    """
 
     groups: list[Group] = field(default_factory=list)
+    returned: list[tuple[Position, ...]] = field(default_factory=list)
     answers: dict[Position, Reply] = field(default_factory=dict)
 
 
 def group_recipients(
-    routing: RoutingTable, recipients: Sequence[EnvelopeRecipient], size: int
+    local: LocalRouting,
+    routes: Sequence[RecipientRoute],
+    judgement: Judgement,
+    received: Received | None,
 ) -> Grouping:
-    """Ask selection for each recipient of a message of `size` bytes."""
+    """Sort the recipients; `received` is None where no Postfix has sent the message."""
     grouping = Grouping()
+    grouping.answers = {
+        position: Reply(answer.code, answer.enhanced, (answer.text,))
+        for position, answer in judgement.answers.items()
+    }
     found: dict[tuple[str, str], tuple[Candidate, list[Position]]] = {}
-    for position, recipient in enumerate(recipients):
-        route = route_recipient(routing, recipient.address, size)
-        match route.outcome:
-            case Selected(candidate):
-                domain = _next_hop_domain(candidate, recipient.address)
-                key = candidate.connector.sort_name, domain
-                found.setdefault(key, (candidate, []))[1].append(position)
-            case NonDelivery() if (text := refusal(route, size)) is not None:
-                text = text.removeprefix(MESSAGE_TOO_BIG).strip()
-                grouping.answers[position] = Reply(552, "5.3.4", (text,))
-            case NonDelivery(code=code):
-                text = "no Send connector is for addresses of this type"
-                grouping.answers[position] = Reply(550, code, (text,))
-            case Accepted(domain=accepted):
-                text = f"{accepted.domain_name} is the organization's own: no Send connector has it"
-                grouping.answers[position] = Reply(450, "4.4.4", (text,))
-            case _:
-                grouping.answers[position] = NO_CONNECTOR
+    returned: dict[str, list[Position]] = {}
+    for position, route in enumerate(routes):
+        if position in grouping.answers:
+            continue
+        candidate = _ours(local, route, received)
+        if candidate is not None:
+            domain = _next_hop_domain(candidate, route.recipient)
+            key = candidate.connector.sort_name, domain
+            found.setdefault(key, (candidate, []))[1].append(position)
+        elif received is None:
+            grouping.answers[position] = _without_connector(route.outcome)
+        elif received.came_back:
+            grouping.answers[position] = _GOES_ROUND
+        else:
+            returned.setdefault(_moved_to(route), []).append(position)
     grouping.groups = [
         Group(candidate, domain, tuple(positions))
         for (_, domain), (candidate, positions) in found.items()
     ]
+    grouping.returned = [tuple(positions) for positions in returned.values()]
     return grouping
+
+
+def _ours(
+    local: LocalRouting, route: RecipientRoute, received: Received | None
+) -> Candidate | None:
+    """The connector that we deliver by; None: it is not for us to deliver.
+
+    On the agent path nothing is: Postfix finds its way to us again for what is ours.
+    """
+    if not isinstance(route.outcome, Selected):
+        return None
+    candidate = route.outcome.candidate
+    if received is None:
+        return candidate
+    return candidate if not received.on_agent_path and local.is_by_agent(candidate) else None
+
+
+def _moved_to(route: RecipientRoute) -> str:
+    if route.moved and not route.kept and isinstance(route.outcome, Selected):
+        return route.outcome.connector.sort_name
+    return ""
+
+
+def _without_connector(outcome: Outcome) -> Reply:
+    match outcome:
+        case NonDelivery(code=code):
+            return Reply(550, code, ("no Send connector is for addresses of this type",))
+        case Accepted(domain=accepted):
+            text = f"{accepted.domain_name} is the organization's own: no Send connector has it"
+            return Reply(450, "4.4.4", (text,))
+    return NO_CONNECTOR
 
 
 def _next_hop_domain(candidate: Candidate, address: str) -> str:

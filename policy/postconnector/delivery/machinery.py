@@ -2,17 +2,24 @@
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
+from postconnector.daemon.kept_domains import KeptDomains
 from postconnector.delivery.agent import Agent
 from postconnector.delivery.attempts import Attempts
+from postconnector.delivery.handing_back import HandingBack
 from postconnector.delivery.hosts.back_off import BackOff
 from postconnector.delivery.hosts.next_hops import NextHops
 from postconnector.delivery.hosts.own_host import OwnHost
 from postconnector.delivery.hosts.resolver import Resolver
 from postconnector.delivery.in_force import InForce
+from postconnector.delivery.own_postfix import OwnPostfix
 from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.ways import Ways
+from postconnector.enforcement.rules import NamedRule
+from postconnector.postfix.host import PostfixHost
+from postconnector.postfix.own_domains import OwnDomains
 
 _DNS_PORT = 53
 
@@ -29,9 +36,20 @@ class Machinery:
         self.ways = Ways(self._of_dns_servers)
         self.attempts = Attempts(self.pool, self._back_off)
 
-    def agent(self, in_force: Callable[[], Awaitable[InForce | None]]) -> Agent:
-        """The agent that delivers by what `in_force` says when it is asked."""
-        return Agent(in_force, self.ways, self.attempts)
+    def agent(
+        self,
+        in_force: Callable[[], Awaitable[InForce | None]],
+        rules: Sequence[NamedRule],
+        postfix: OwnPostfix | None = None,
+        unusable: Callable[[], Mapping[str, str]] = dict,
+    ) -> Agent:
+        """The agent that delivers by what `in_force` says when it is asked (see Agent)."""
+        return Agent(in_force, self.ways, self.attempts, rules, postfix, unusable)
+
+    def own_postfix(self, host: PostfixHost) -> OwnPostfix:
+        """The Postfix of this host, to hand back to."""
+        queue = Path(host.expanded("queue_directory")["queue_directory"])
+        return OwnPostfix(HandingBack(queue, self.pool), KeptDomains(OwnDomains(host)))
 
     def _of_dns_servers(self, servers: tuple[str, ...]) -> NextHops:
         """By these DNS servers; none: the system's."""

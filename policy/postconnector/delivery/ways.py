@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from postconnector.certificates.choice import NoCertificateError
+from postconnector.certificates.watch import reply_text, unusable_reason
 from postconnector.delivery.attempts import Way
 from postconnector.delivery.grouping import Group
 from postconnector.delivery.hosts.next_hops import NextHops
@@ -26,11 +27,6 @@ _EVERYTHING = HeaderFirewall(
     organization=True, routing=True, cross_premises=CrossPremises.AS_THEY_ARE
 )
 """Leaves for a server of the organization."""
-
-_NOT_FOUND = (
-    "The certificate specified in TlsCertificateName of the SendConnector could not be found."
-)
-"""Exchange's words."""
 
 
 class CannotSendError(Exception):
@@ -112,14 +108,22 @@ def session_settings(in_force: InForce, connector: SendConnector, domain: str) -
 
 
 def _tls(in_force: InForce, connector: SendConnector, domain: str) -> TlsPolicy:
-    published = in_force.secrets.certificates.get(connector.name)
     try:
-        shown = certificate_to_show(connector, published, datetime.now(UTC))
+        shown = _shown(in_force, connector, datetime.now(UTC))
         return tls_policy(domain, connector, in_force.local.settings, in_force.contexts, shown)
     except NoCertificateError as error:
-        raise CannotSendError(454, "4.7.5", f"{_NOT_FOUND} ({error})") from None
+        raise CannotSendError(454, "4.7.5", reply_text(str(error))) from None
     except TrustError as error:
         raise CannotSendError(451, "4.7.5", str(error)) from None
+
+
+def _shown(in_force: InForce, connector: SendConnector, now: datetime) -> bytes | None:
+    """The certificate that is shown at `now`. Raises NoCertificateError."""
+    secrets = in_force.secrets
+    state = secrets.certificate_states.get(connector.name)
+    if state is not None and (reason := unusable_reason(state, now)) is not None:
+        raise NoCertificateError(reason)
+    return certificate_to_show(connector, secrets.certificates.get(connector.name), now)
 
 
 def _login(in_force: InForce, connector: SendConnector) -> Login | None:

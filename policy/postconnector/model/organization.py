@@ -59,6 +59,14 @@ class Unmatched(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class AskMilter(StrEnum):
+    """Which mail Postfix shows to the milter: none, that by sendmail(1), or that by SMTP too."""
+
+    NONE = "none"
+    SENDMAIL = "sendmail"
+    SMTP = "smtp"
+
+
 class HostSettings(BaseModel):
     """What postconnector itself needs to know of this host (table `[host]`).
 
@@ -67,6 +75,8 @@ class HostSettings(BaseModel):
     agent trusts instead of those that Postfix, or this machine, trusts.
     `certificate_revocation_lists`: a folder of CRLs in PEM form. `policy_service`: where Postfix
     asks the policy service. `delivery_agent`: where it hands mail to the agent.
+    `lookup_service`: where Postfix looks up what no table can say.
+    `milter`: which mail it shows to the milter; `milter_service`: where it does.
     `send_protocol_log_path`: the folder of the protocol log (Set-TransportService). `server`: which
     of the organization's servers this host is. `unmatched`: what no connector matches is
     Postfix' own to route, or is kept as in Exchange's Unreachable queue.
@@ -79,6 +89,9 @@ class HostSettings(BaseModel):
     certificate_revocation_lists: Annotated[str, PlainValidator(_whole_path)] | None = None
     policy_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/policy"
     delivery_agent: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/deliver"
+    lookup_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/lookup"
+    milter: Annotated[AskMilter, values.choice(AskMilter)] = AskMilter.NONE
+    milter_service: Annotated[str, PlainValidator(_endpoint)] = "unix:postconnector/milter"
     send_protocol_log_path: Annotated[str, PlainValidator(_whole_path)] = (
         "/var/log/postconnector/SmtpSend"
     )

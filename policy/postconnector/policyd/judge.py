@@ -1,165 +1,241 @@
-"""What the policy service answers. Asks the size rule; keeps the recipients of open messages.
+"""What the policy service answers: rules asked at RCPT TO and at the end of each message.
 
-At RCPT TO the declared size (SIZE=) is judged for each recipient. At END-OF-DATA the real size
+At RCPT TO the declared size (SIZE=) is judged for each recipient. At END-OF-MESSAGE the real size
 is judged for all recipients; Postfix names the recipient there only if there is one, so those
-of a message are remembered from RCPT TO by the request attribute `instance`.
+of a message are remembered from RCPT TO.
 """
 
 import logging
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
-from postconnector.enforcement.size import (
+from postconnector.enforcement.judgement import judge
+from postconnector.enforcement.message import Client, Message, Stage
+from postconnector.enforcement.recipient_route import (
     RecipientRoute,
     common_detour,
-    common_refusal,
-    refusal,
     route_recipient,
 )
+from postconnector.enforcement.rule import Refuse, TakeAgentPath, Verdict
+from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.size import too_big
 from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
+from postconnector.policyd.decision_log import log_decision, queue_id
+from postconnector.policyd.open_messages import OpenMessages
 from postconnector.policyd.protocol import Request
-from postconnector.postfix.local_routing import LocalRouting, path_of
-from postconnector.selection.outcome import Candidate
+from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
+from postconnector.postfix.local_routing import LocalRouting
+from postconnector.selection.outcome import Candidate, Selected
 
 NOTHING_TO_SAY = "DUNNO"
 TRY_LATER = "451 4.3.0 Connector policy service can't judge this message now"
-MOST_OPEN_RECIPIENTS = 200_000
 
-HoldsDomain = Callable[[str, bool], Awaitable[bool]]
-"""Whether Postfix keeps a domain's mail from the connectors.
-
-Its local and virtual domains always; its relay domains when only `*` matches them (the second
-argument).
-"""
+Decided = Callable[[str, str, str], None]
+"""Told the connector (empty: none), the stage and what was decided, for the metrics."""
 
 log = logging.getLogger(__name__)
 
 
-class OpenMessages:
-    """The recipients of messages that are being received, the oldest forgotten first."""
+class KeptDomains(Protocol):
+    """Which domains Postfix keeps from the connectors.
 
-    def __init__(self, most_recipients: int = MOST_OPEN_RECIPIENTS) -> None:
-        self._most = most_recipients
-        self._count = 0
-        self._messages: OrderedDict[str, list[str]] = OrderedDict()
+    Its local and virtual domains always; its relay domains when only `*` matches them
+    (`relayed_too`).
+    """
 
-    def add(self, instance: str, recipient: str) -> None:
-        """Remember a recipient of a message."""
-        self._messages.setdefault(instance, []).append(recipient)
-        self._count += 1
-        while self._count > self._most:
-            _, forgotten = self._messages.popitem(last=False)
-            self._count -= len(forgotten)
+    def known(self, domain: str, *, relayed_too: bool) -> bool | None:
+        """What is known; None: it is to be found out."""
+        ...
 
-    def take(self, instance: str) -> list[str]:
-        """Return and forget the recipients of a message, each as often as it was named."""
-        recipients = self._messages.pop(instance, [])
-        self._count -= len(recipients)
-        return recipients
+    async def find_out(self, domain: str, *, relayed_too: bool) -> None:
+        """Ask Postfix; known afterwards. Raises PostfixError."""
+        ...
+
+
+class _UnknownDomainError(Exception):
+    def __init__(self, domain: str, relayed_too: bool) -> None:
+        super().__init__(domain)
+        self.domain = domain
+        self.relayed_too = relayed_too
 
 
 class Judge:
-    """Answers requests by the connectors of one organization, as its server of this name."""
+    """Answers requests by the connectors of one organization, as its server of this name.
+
+    `unusable`: why connectors must not be used now, by their names.
+    """
 
     def __init__(
         self,
         organization: Organization,
         messages: OpenMessages,
-        holds_domain: HoldsDomain,
+        kept_domains: KeptDomains,
+        rules: Sequence[NamedRule],
         server: str | None = None,
+        unusable: Callable[[], Mapping[str, str]] = dict,
+        decided: Decided = lambda _connector, _stage, _verdict: None,
     ) -> None:
         self._local = LocalRouting(organization, server)
         self._routing = self._local.table
         self._messages = messages
-        self._holds_domain = holds_domain
+        self._kept_domains = kept_domains
+        self._rules = rules
+        self._asks_strangers = any(not rule.is_ours for rule in rules)
+        self._unusable = unusable
+        self._decided = decided
 
     async def action(self, request: Request) -> str:
-        """Return the access(5) action for a request."""
+        """Return the access(5) action for a request; Postfix may have to be asked first."""
+        while True:
+            try:
+                return self._action(request)
+            except _UnknownDomainError as unknown:
+                await self._kept_domains.find_out(unknown.domain, relayed_too=unknown.relayed_too)
+
+    def action_at_once(self, request: Request) -> str | None:
+        """The same if nobody has to be asked, as is so for nearly every request; else None."""
+        try:
+            return self._action(request)
+        except _UnknownDomainError:
+            return None
+
+    def _action(self, request: Request) -> str:
         if request.get("request") != "smtpd_access_policy":
             return NOTHING_TO_SAY
         size = _number(request, "size")
         match request.get("protocol_state"):
+            case "RCPT" if request.get("policy_context") == RETURN_CONTEXT:
+                return self._on_return(request, size)
             case "RCPT":
-                return await self._at_rcpt(request, size)
+                return self._at_rcpt(request, size)
             case "END-OF-MESSAGE":
-                return await self._at_end(request, size)
+                return self._at_end(request, size)
             case _:
                 return NOTHING_TO_SAY
 
-    async def _at_rcpt(self, request: Request, size: int) -> str:
+    def _at_rcpt(self, request: Request, size: int) -> str:
         recipient = request.get("recipient", "")
-        route = await self._route(recipient, size)
-        reply = refusal(route, size) if route is not None else None
-        if reply is not None:
-            log.info("RCPT: %s", reply)
-            return reply
+        route = self._route(recipient, size)
+        if self._asks_strangers or too_big(route, size) is not None:
+            message = _message(Stage.RCPT, request, (route,), size)
+            verdict = judge(self._rules, message).of_whole(message)
+            if verdict is not None:
+                return self._say(request, message, verdict)
+        self._decided(_connector(route), Stage.RCPT.value, "accepted")
         if instance := request.get("instance"):
             self._messages.add(instance, recipient)
         return NOTHING_TO_SAY
 
-    async def _at_end(self, request: Request, size: int) -> str:
-        recipients = self._messages.take(request.get("instance", ""))
+    def _at_end(self, request: Request, size: int) -> str:
+        instance = request.get("instance", "")
+        recipients = self._messages.recipients(instance)
         if request.get("recipient"):
             recipients = [request["recipient"]]
         if len(recipients) < max(_number(request, "recipient_count"), 1):
-            return self._without_recipients(request, size)
-        found = [await self._route(recipient, size) for recipient in dict.fromkeys(recipients)]
-        routes = [route for route in found if route is not None]
-        if len(routes) < len(found):
-            return self._let_pass(request, routes, size)
-        if (reply := common_refusal(routes, size)) is not None:
-            log.info("%s: END-OF-MESSAGE: %s", _queue_id(request), reply)
-            return reply
-        detour = common_detour(routes)
-        if detour is not None and self._is_native(detour) and not await self._any_own(routes):
-            return f"FILTER {self._local.target(detour)}"
-        return self._let_pass(request, routes, size)
+            action = self._without_recipients(request, size)
+        else:
+            routes = tuple(self._route(each, size) for each in dict.fromkeys(recipients))
+            action = self._for_all(request, routes, size)
+        self._messages.forget(instance)
+        return action
 
-    async def _route(self, recipient: str, size: int) -> RecipientRoute | None:
-        """What selection says; None: no connector takes part in this recipient's delivery."""
-        route = route_recipient(self._routing, recipient, size)
-        if (route.moved or refusal(route, size)) and await self._any_own([route]):
-            return None
-        return route
-
-    async def _any_own(self, routes: list[RecipientRoute]) -> bool:
-        """Whether Postfix delivers to one of these by itself: FILTER would take that along."""
-        for route in routes:
-            domain = recipient_domain(route.recipient)
-            if domain and await self._holds_domain(domain, route.only_default):
-                return True
-        return False
-
-    def _is_native(self, candidate: Candidate) -> bool:
-        return path_of(self._local.organization.host, candidate, self._local.server) == "native"
-
-    def _let_pass(self, request: Request, routes: list[RecipientRoute], size: int) -> str:
-        for route in routes:
-            if route.moved or refusal(route, size):
-                log.warning(
-                    "%s: %d bytes are more than the connector of %r takes, but the other"
-                    " recipients need another route: passed",
-                    _queue_id(request),
-                    size,
-                    route.recipient,
-                )
+    def _for_all(self, request: Request, routes: tuple[RecipientRoute, ...], size: int) -> str:
+        message = _message(Stage.END_OF_MESSAGE, request, routes, size)
+        message = replace(message, unusable=self._unusable())
+        verdict = judge(self._rules, message).of_whole(message)
+        if verdict is None and any(route.moved and not route.kept for route in routes):
+            detour = common_detour(map(self._with_kept, routes))
+            if detour is not None:
+                self._decided(detour.connector.name, message.stage.value, "moved")
+                return self._filter(request, detour)
+            verdict = TakeAgentPath("the recipients need different connectors because of the size")
+        if verdict is not None:
+            return self._say(request, message, verdict)
+        for name in {_connector(route) for route in routes}:
+            self._decided(name, message.stage.value, "accepted")
         return NOTHING_TO_SAY
+
+    def _on_return(self, request: Request, size: int) -> str:
+        """The delivery agent hands back what is Postfix' to deliver: nothing is judged again.
+
+        `size` is what was judged, which the agent declares.
+        """
+        route = self._route(request.get("recipient", ""), size)
+        if not route.moved or route.kept or not isinstance(route.outcome, Selected):
+            return NOTHING_TO_SAY
+        return self._filter(request, route.outcome.candidate)
+
+    def _route(self, recipient: str, size: int) -> RecipientRoute:
+        """What selection says. Raises _UnknownDomainError."""
+        route = route_recipient(self._routing, recipient, size)
+        matters = route.moved or too_big(route, size) is not None
+        return self._with_kept(route) if matters else route
+
+    def _with_kept(self, route: RecipientRoute) -> RecipientRoute:
+        domain = recipient_domain(route.recipient)
+        if not domain:
+            return route
+        kept = self._kept_domains.known(domain, relayed_too=route.only_default)
+        if kept is None:
+            raise _UnknownDomainError(domain, route.only_default)
+        return replace(route, kept=kept)
+
+    def _filter(self, request: Request, detour: Candidate) -> str:
+        target = self._local.target(detour)
+        log_decision("filter", request, f"by {target}")
+        return f"FILTER {target}"
+
+    def _say(self, request: Request, message: Message, verdict: Verdict) -> str:
+        refused = "refused" if isinstance(verdict, Refuse) else "deferred"
+        what = "agent path" if isinstance(verdict, TakeAgentPath) else refused
+        for name in {_connector(route) for route in message.recipients}:
+            self._decided(name, message.stage.value, what)
+        if isinstance(verdict, TakeAgentPath):
+            log_decision("filter", request, f"to the agent: {verdict.why}")
+            return f"FILTER {agent_path(self._local.organization.host)}"
+        reply = f"{verdict.code} {verdict.enhanced} {verdict.text}"
+        log_decision("reject", request, reply)
+        return reply
 
     def _without_recipients(self, request: Request, size: int) -> str:
         """We were not there at RCPT TO (a restart), at least not for all. Where no limit is in
         reach there is nothing to judge.
         """
-        if self._routing.smallest_limit is None or size <= self._routing.smallest_limit:
+        within = self._routing.smallest_limit is None or size <= self._routing.smallest_limit
+        if within and not self._asks_strangers:
             return NOTHING_TO_SAY
-        log.warning("%s: recipients unknown, asking to try again", _queue_id(request))
+        log.warning("%s: recipients unknown, asking to try again", queue_id(request))
         return TRY_LATER
+
+
+def _message(
+    stage: Stage, request: Request, recipients: Iterable[RecipientRoute], size: int
+) -> Message:
+    client = Client(
+        address=request.get("client_address", ""),
+        name=request.get("client_name", ""),
+        helo=request.get("helo_name", ""),
+        sasl_username=request.get("sasl_username", ""),
+        sasl_method=request.get("sasl_method", ""),
+        tls_protocol=request.get("encryption_protocol", ""),
+        tls_cipher=request.get("encryption_cipher", ""),
+        certificate_subject=request.get("ccert_subject", ""),
+    )
+    sender, queue_id = request.get("sender", ""), request.get("queue_id") or None
+    return Message(stage, sender, tuple(recipients), size, client, queue_id)
+
+
+def _connector(route: RecipientRoute) -> str:
+    """The name of the connector that is decided about."""
+    match route.outcome:
+        case Selected(candidate) if not route.kept:
+            return candidate.connector.name
+    largest = getattr(route.outcome, "largest", None)
+    return largest.connector.name if isinstance(largest, Candidate) and not route.kept else ""
 
 
 def _number(request: Request, name: str) -> int:
     text = request.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
-
-
-def _queue_id(request: Request) -> str:
-    return request.get("queue_id") or "NOQUEUE"

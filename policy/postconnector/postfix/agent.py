@@ -6,10 +6,11 @@ agent's group may read, as the agent is not root; those of other connectors are 
 
 from collections.abc import Iterator, Mapping
 
+from postconnector.postfix.agent_path import AGENT_PATH_LHLO
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.service_names import AGENT_SERVICE
+from postconnector.postfix.service_names import AGENT_PATH_SERVICE, AGENT_SERVICE
 from postconnector.postfix.settings import Setting
 from postconnector.postfix.table_names import agent_certificate, agent_password
 
@@ -24,26 +25,38 @@ _LIKE_SMTP = ("generic_maps", "header_checks", "body_checks")
 """What the host may do to mail on its way out, whichever path it takes."""
 
 
-def agent_service(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service]:
-    """The lmtp(8) service, if some connector of this host needs the agent."""
+def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service]:
+    """The lmtp(8) service of the connectors of this host that need the agent, if there are any.
+
+    And that of the agent path, which any message may take, if there are connectors at all.
+    """
     connectors = tuple(c for c in local.own if local.agent_reason(c) is not None)
-    if not connectors:
-        return
-    theirs = (
-        Setting(f"lmtp_{name}", "", "the host's own", f"smtp_{name}")
-        for name in _LIKE_SMTP
-        if facts.parameter(f"smtp_{name}")
-    )
-    settings = (
-        Setting("syslog_name", f"{facts.syslog_name}/{AGENT_SERVICE}", "delivery agent"),
+    if connectors:
+        settings = (*_talks_to_the_agent(AGENT_SERVICE, facts), *_like_smtp(facts))
+        yield Service(AGENT_SERVICE, connectors, settings, program="lmtp")
+    if local.has_connectors:
+        settings = (
+            *_talks_to_the_agent(AGENT_PATH_SERVICE, facts),
+            Setting("lmtp_lhlo_name", AGENT_PATH_LHLO, "the agent knows why it comes"),
+        )
+        yield Service(AGENT_PATH_SERVICE, (), settings, program="lmtp")
+
+
+def _like_smtp(facts: PostfixFacts) -> Iterator[Setting]:
+    for name in _LIKE_SMTP:
+        if facts.parameter(f"smtp_{name}"):
+            yield Setting(f"lmtp_{name}", "", "the host's own", f"smtp_{name}")
+
+
+def _talks_to_the_agent(name: str, facts: PostfixFacts) -> tuple[Setting, ...]:
+    return (
+        Setting("syslog_name", f"{facts.syslog_name}/{name}", "delivery agent"),
         Setting("lmtp_send_xforward_command", "yes", "the agent logs the queue id"),
         Setting("lmtp_tls_security_level", "none", "the agent is on this host"),
         Setting("lmtp_tls_policy_maps", "", "the agent is on this host"),
         Setting("lmtp_sasl_auth_enable", "no", "the agent is on this host"),
         Setting("lmtp_data_done_timeout", _ANSWERS_WITHIN, "the agent asks the next hop first"),
-        *theirs,
     )
-    yield Service(AGENT_SERVICE, connectors, settings, program="lmtp")
 
 
 def agent_parameters(services: tuple[Service, ...]) -> Iterator[Parameter]:

@@ -6,6 +6,8 @@ Secrets are named, never shown. Files as a whole are compared in `plan`.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from postconnector.certificates.state import CertificateState, CertificateStates, StateError
+from postconnector.certificates.watch import described
 from postconnector.postfix.compiled import Compiled, Service
 from postconnector.postfix.configuration_files import (
     entries_in,
@@ -17,9 +19,14 @@ from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.plan import Live, differing_files
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered
-from postconnector.postfix.service_names import AGENT_SERVICE
 from postconnector.postfix.sharing import policy_keys
-from postconnector.postfix.table_names import ROUTE_TABLES, is_for_agent, is_secret, reason_of
+from postconnector.postfix.table_names import (
+    CERTIFICATE_STATES,
+    ROUTE_TABLES,
+    is_for_agent,
+    is_secret,
+    reason_of,
+)
 from postconnector.postfix.tables import claim_on_key
 
 MAIN_CF, MASTER_CF = "main.cf", "master.cf"
@@ -131,6 +138,9 @@ class Comparison:
         now = self.live.files.get(file)
         then = self.rendered.files[file].data if file in self.rendered.files else None
         reason, secret = reason_of(file), is_secret(file)
+        if file == CERTIFICATE_STATES:
+            yield from _certificates(now, then)
+            return
         if file.endswith(".pem") or is_for_agent(file):
             owner = after.of_entry(file, "") or before.of_entry(file, "")
             yield Change(owner, file, "", _hidden(now), _hidden(then), reason, secret=True)
@@ -148,11 +158,35 @@ def _program(entry: str) -> str:
 
 
 def _why(service: Service) -> str:
-    if service.name == AGENT_SERVICE:
-        return "what Postfix can't do by itself"
+    if service.program == "smtpd":
+        return "what the delivery agent hands back"
+    if service.program == "lmtp":
+        known = bool(service.connectors)
+        return "what Postfix can't do by itself" if known else "recipients differ (MaxMessageSize)"
     if len(service.connectors) > 1:
         return f"shared by {len(service.connectors)} connectors"
     return service.why_own or "Name"
+
+
+def _certificates(now: bytes | None, then: bytes | None) -> Iterator[Change]:
+    """What connectors show; the files with the keys are changes of their own."""
+    before, after = _states(now), _states(then)
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            reason = reason_of(CERTIFICATE_STATES) + (f": {new.why}" if new is not None else "")
+            yield Change(name, CERTIFICATE_STATES, "", _described(old), _described(new), reason)
+
+
+def _described(state: CertificateState | None) -> str | None:
+    return None if state is None else described(state)
+
+
+def _states(data: bytes | None) -> Mapping[str, CertificateState]:
+    try:
+        return CertificateStates.parse(data).connectors if data is not None else {}
+    except StateError:
+        return {}
 
 
 def _hidden(value: object) -> str | None:

@@ -7,12 +7,25 @@ local and relay domains.
 from collections.abc import Iterator, Mapping, Sequence
 
 from postconnector.model.organization import Unmatched
-from postconnector.postfix.agent import agent_files, agent_parameters, agent_service
+from postconnector.postfix.agent import agent_files, agent_parameters, agent_services
+from postconnector.postfix.agent_path import return_parameter, return_service
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service
 from postconnector.postfix.conflicts import conflicts
-from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
+from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
+from postconnector.postfix.live_routes import (
+    live_transport,
+    lookup_warnings,
+    routes_in_turn,
+    with_certificate_check,
+)
 from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.milter import (
+    asked_restrictions,
+    milter_conflicts,
+    milter_parameters,
+    milter_tables,
+)
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import main_cf_value
 from postconnector.postfix.refusals import refusals
@@ -23,7 +36,12 @@ from postconnector.postfix.settings import (
     service_settings,
 )
 from postconnector.postfix.sharing import ConnectorService
-from postconnector.postfix.table_names import FOREIGN_TABLE, TRANSPORT_TABLE, certificate_file
+from postconnector.postfix.table_names import (
+    FOREIGN_TABLE,
+    ROUND_ROBIN_TABLE,
+    TRANSPORT_TABLE,
+    certificate_file,
+)
 from postconnector.postfix.tables import compile_tables
 from postconnector.selection.outcome import Candidate
 
@@ -46,12 +64,18 @@ def compile_organization(
     Raises UnknownAddressError for a server that mail goes to but whose fqdn is not declared.
     """
     native = tuple(_service(service, local, facts) for service in local.services)
-    services = (*native, *agent_service(local, facts))
-    tables = tuple(compile_tables(local, own, passwords, native, entries))
+    services = (*native, *agent_services(local, facts), *_return_services(local, facts))
+    in_turn = routes_in_turn(local, facts)
+    host = local.organization.host
+    tables = (
+        *compile_tables(local, own, passwords, native, entries, in_turn),
+        *milter_tables(host),
+    )
     default = local.table.default
     parameters = (
         *_routing_parameters(default, local, facts, {table.name for table in tables}),
         *_policy_parameters(local, facts),
+        *milter_parameters(host, facts),
         *_host_tables(native, facts),
         *agent_parameters(services),
     )
@@ -71,7 +95,11 @@ def compile_organization(
             for connector in local.own
             if (reason := local.agent_reason(connector)) is not None
         ),
-        warnings=tuple(conflicts(local, facts, own, native, default, entries, names)),
+        warnings=(
+            *conflicts(local, facts, own, native, default, entries, names),
+            *lookup_warnings(local, facts),
+            *milter_conflicts(host, facts),
+        ),
         refusals=tuple(refusals(facts, local, own, entries, (s.name for s in services))),
     )
 
@@ -79,6 +107,7 @@ def compile_organization(
 def _service(service: ConnectorService, local: LocalRouting, facts: PostfixFacts) -> Service:
     connectors = tuple(local.resolved(connector) for connector in service.connectors)
     settings = service_settings(service.name, connectors, facts, local.settings)
+    settings = with_certificate_check(settings, connectors, facts, local.organization.host)
     return Service(service.name, connectors, settings, service.why_own)
 
 
@@ -88,6 +117,8 @@ def _routing_parameters(
     ours = facts.table(TRANSPORT_TABLE)
     if FOREIGN_TABLE in tables:
         ours += f", {facts.pattern_table(FOREIGN_TABLE)}"
+    if ROUND_ROBIN_TABLE in tables:
+        ours += f", {live_transport(facts, local.organization.host)}"
     yield Parameter(
         "transport_maps",
         _before(ours, facts.parameter("transport_maps")),
@@ -125,13 +156,24 @@ def _default_route(
 
 
 def _policy_parameters(local: LocalRouting, facts: PostfixFacts) -> Iterator[Parameter]:
-    # Our own fault defers: what the host says for other policy services does not count here.
-    service = (
+    for name in asked_restrictions(local.organization.host):
+        value = _before(_policy_service(local), facts.parameter(name))
+        yield Parameter(name, value, "MaxMessageSize")
+    if local.has_connectors:
+        yield return_parameter(_policy_service(local))
+
+
+def _policy_service(local: LocalRouting) -> str:
+    """Our own fault defers: what the host says for other policy services does not count here."""
+    return (
         f"check_policy_service {{ {local.organization.host.policy_service}, timeout=20s,"
         " { default_action=451 4.3.5 Connector policy service is unavailable } }"
     )
-    for name in RESTRICTIONS:
-        yield Parameter(name, _before(service, facts.parameter(name)), "MaxMessageSize")
+
+
+def _return_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service]:
+    if local.has_connectors:
+        yield return_service(facts)
 
 
 def _host_tables(services: Sequence[Service], facts: PostfixFacts) -> Iterator[Parameter]:

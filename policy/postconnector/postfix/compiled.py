@@ -12,7 +12,8 @@ class Service:
     """A service in master.cf, and the connectors that it carries out.
 
     `why_own`: what keeps its only connector from sharing, on a host with many connectors.
-    `program`: smtp, or lmtp for the one that hands mail to the delivery agent.
+    `program`: smtp, lmtp for those that hand mail to the delivery agent, or smtpd for the one that
+    takes it back.
     """
 
     name: str
@@ -20,6 +21,16 @@ class Service:
     settings: tuple[Setting, ...]
     why_own: str | None = None
     program: str = "smtp"
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only Postfix' own programs reach it."""
+        return self.program != "smtpd"
+
+    @property
+    def socket(self) -> str:
+        """Where Postfix listens for it, within the queue directory."""
+        return f"{'private' if self.is_private else 'public'}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,7 @@ class Compiled:
 
     `certificates`: PEM contents by file name within the generation's folder. `agent_files`: what
     the delivery agent may read besides, in the same way.
+    `certificate_states`: what everybody may know of certificates (see `certificates.state`).
     `warnings`: what on this host works against the connectors. `refusals`: why nothing of this can
     be published here.
     """
@@ -69,6 +81,7 @@ class Compiled:
     certificates: Mapping[str, bytes] = field(repr=False)
     agent_files: Mapping[str, bytes] = field(repr=False)
     agent_only: tuple[AgentOnly, ...] = ()
+    certificate_states: bytes | None = None
     warnings: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 

@@ -109,7 +109,8 @@ def _entry_name(entry: str) -> str | None:
 def _entry(service: Service, chroot: str) -> str:
     # Of the agent's socket Postfix knows only where it is from outside.
     where = chroot if service.program == "smtp" else "n"
-    head = f"{service.name} unix - - {where} - - {service.program}\n"
+    private = "-" if service.is_private else "n"
+    head = f"{service.name} unix {private} - {where} - - {service.program}\n"
     lines = [comment(_carried_out_by(service)), head]
     for setting in service.settings:
         option = master_cf_option(setting.name, setting.value, setting.then)
@@ -119,6 +120,10 @@ def _entry(service: Service, chroot: str) -> str:
 
 def _carried_out_by(service: Service) -> str:
     """Members of a shared service are not listed: they come and go without a reload."""
+    if service.program == "smtpd":
+        return "What the delivery agent hands back"
+    if service.program == "lmtp" and not service.connectors:
+        return "Messages whose recipients need answers of their own"
     if service.program == "lmtp":
         return "Send connectors that the delivery agent carries out"
     if len(service.connectors) == 1:

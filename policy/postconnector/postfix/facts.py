@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RESTRICTIONS = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
+END_OF_DATA_RESTRICTIONS = "smtpd_end_of_data_restrictions"
+RESTRICTIONS = ("smtpd_recipient_restrictions", END_OF_DATA_RESTRICTIONS)
 """Where smtpd(8) is told to ask the policy service."""
 
 COPIED_PARAMETERS = (
@@ -16,6 +17,9 @@ COPIED_PARAMETERS = (
     "smtp_mime_header_checks",
     "smtp_nested_header_checks",
     "smtp_delivery_status_filter",
+    "smtpd_milters",
+    "non_smtpd_milters",
+    "milter_header_checks",
 )
 """Parameters whose host's own value is taken along, as main.cf has it."""
 
@@ -35,6 +39,7 @@ COMPARED_PARAMETERS = (
     "smtp_tls_per_site",
     "smtp_tls_security_level",
     "smtp_use_tls",
+    "smtpd_milter_maps",
     "tls_required_enable",
     "use_srv_lookup",
 )

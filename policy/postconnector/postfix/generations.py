@@ -19,6 +19,9 @@ ABOUT = "about.json"
 BUILT_SUFFIXES = (".lmdb", ".cdb", ".db")
 """Of what postmap(1) makes of a table's source."""
 
+RENEW = "renew"
+"""The command of a generation that has the same connectors as the one before."""
+
 _LONGEST_ABOUT = 4096
 _NUMBER = re.compile(r"[0-9]{6}", re.ASCII)
 

@@ -6,18 +6,21 @@ Everything missing or unfit is a problem of its connector before anything is pub
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from postconnector.certificates.choice import NoCertificateError, choose_certificate
-from postconnector.certificates.store import read_store
-from postconnector.model.problem import Problem, Severity
+from postconnector.model.problem import Problem
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.facts import OWN_USER
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in
+from postconnector.postfix.own_certificates import (
+    OwnCertificates,
+    chosen_certificates,
+    published_certificates,
+    renewed_certificates,
+)
 from postconnector.postfix.quoting import UnquotableError, table_entry
 from postconnector.postfix.table_names import agent_password, password_table
 from postconnector.sources.connector_entry import CONNECTORS
@@ -31,11 +34,17 @@ class _UnfitFileError(Exception):
 
 @dataclass(slots=True)
 class Inputs:
-    """Passwords and certificates (PEM with key) by connector name, and what is wrong."""
+    """Passwords by connector name, certificates, and what is wrong."""
 
     passwords: dict[str, str] = field(default_factory=dict, repr=False)
-    certificates: dict[str, bytes] = field(default_factory=dict, repr=False)
+    certificates: OwnCertificates = field(default_factory=OwnCertificates)
     problems: list[Problem] = field(default_factory=list)
+
+    def with_certificates(self, certificates: OwnCertificates) -> "Inputs":
+        """These, in place of none."""
+        self.certificates = certificates
+        self.problems.extend(certificates.problems)
+        return self
 
 
 def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) -> Inputs:
@@ -52,14 +61,28 @@ def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) 
                 _problem(index, connector, "authentication_credential", str(error))
             )
     directory = folder / local.organization.host.certificate_directory
-    _choose_certificates(local, [directory], now or datetime.now(UTC), inputs)
-    return inputs
+    return inputs.with_certificates(chosen_certificates(local, directory, now or datetime.now(UTC)))
 
 
-def read_published_inputs(
-    local: LocalRouting, generation: Path, now: datetime | None = None
-) -> Inputs:
+def read_published_inputs(local: LocalRouting, generation: Path) -> Inputs:
     """Read what this host's connectors were published with, from a generation's folder."""
+    certificates = published_certificates(local, generation)
+    return _published_passwords(local, generation).with_certificates(certificates)
+
+
+def read_publishable_inputs(local: LocalRouting, generation: Path) -> Inputs:
+    """The same, where a certificate that has expired since is a problem."""
+    certificates = published_certificates(local, generation, datetime.now(UTC))
+    return _published_passwords(local, generation).with_certificates(certificates)
+
+
+def read_renewed_inputs(local: LocalRouting, generation: Path) -> Inputs:
+    """The same with the certificates that the store has now, in whatever state they are."""
+    certificates = renewed_certificates(local, generation, datetime.now(UTC))
+    return _published_passwords(local, generation).with_certificates(certificates)
+
+
+def _published_passwords(local: LocalRouting, generation: Path) -> Inputs:
     inputs = Inputs()
     tables: dict[str, dict[str, str]] = {}
     for index, connector in enumerate(local.organization.connectors):
@@ -80,8 +103,6 @@ def read_published_inputs(
             inputs.problems.append(_problem(index, connector, "authentication_credential", message))
         else:
             inputs.passwords[connector.name] = password.removeprefix(f"{credential.user_name}:")
-    stores = [generation / "certificates", generation / "agent-certificates"]
-    _choose_certificates(local, stores, now or datetime.now(UTC), inputs)
     return inputs
 
 
@@ -156,34 +177,3 @@ def _read(path: str) -> tuple[os.stat_result, bytes]:
         return status, os.read(descriptor, _LONGEST_PASSWORD + 2)
     finally:
         os.close(descriptor)
-
-
-def _choose_certificates(
-    local: LocalRouting, directories: Sequence[Path], now: datetime, inputs: Inputs
-) -> None:
-    wanted = list(_with_certificate(local))
-    if not wanted:
-        return
-    store = read_store(*directories)
-    inputs.problems.extend(
-        Problem(text, ("host", "certificate_directory"), severity=Severity.WARNING)
-        for text in store.problems
-    )
-    for index, connector in wanted:
-        name = connector.tls_certificate_name
-        try:
-            if name is not None:
-                certificate = choose_certificate(name, store, now)
-                inputs.certificates[connector.name] = certificate.pem
-        except NoCertificateError as error:
-            inputs.problems.append(_problem(index, connector, "tls_certificate_name", str(error)))
-
-
-def _with_certificate(local: LocalRouting) -> Iterator[tuple[int, SendConnector]]:
-    for index, connector in enumerate(local.organization.connectors):
-        if (
-            local.is_own(connector)
-            and connector.tls_certificate_name is not None
-            and not connector.ignore_starttls
-        ):
-            yield index, connector

@@ -55,6 +55,11 @@ class LocalRouting:
             c.name: service.name for service in self.services for c in service.connectors
         }
 
+    @property
+    def has_connectors(self) -> bool:
+        """Whether any connector may take mail from here, another server's too."""
+        return any(connector.enabled for connector in self.organization.connectors)
+
     def is_own(self, connector: SendConnector) -> bool:
         """Whether this host carries a connector out."""
         reach = self.table.standpoint.reach(connector)
@@ -63,6 +68,10 @@ class LocalRouting:
     def agent_reason(self, connector: SendConnector) -> str | None:
         """Why Postfix can't deliver for a connector of this host by itself; None if it can."""
         return agent_reason(connector, self.server, self.organization.host)
+
+    def is_by_agent(self, candidate: Candidate) -> bool:
+        """Whether the delivery agent carries a candidate out on this host."""
+        return path_of(self.organization.host, candidate, self.server) == "agent"
 
     def next_hop(self, connector: SendConnector) -> str:
         """The nexthop of a connector of this host; empty means the recipient's domain."""

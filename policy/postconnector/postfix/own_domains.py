@@ -58,6 +58,12 @@ class OwnDomains:
             self._remembered[key] = any(self._matches(name, domain) for name in lists)
         return self._remembered[key]
 
+    def remembered(self, domain: str, *, relayed_too: bool = False) -> bool | None:
+        """The same, of what was found out in the last minute; never blocks. None: nothing was."""
+        if time.monotonic() - self._read_at > _FRESH:
+            return None
+        return self._remembered.get((domain, relayed_too))
+
     def names(self, asked: Iterable[str]) -> OwnNames:
         """List the local and virtual domains; those in `asked` are looked for in every table."""
         self._read()

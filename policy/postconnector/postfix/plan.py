@@ -8,7 +8,12 @@ from pathlib import Path
 from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
-from postconnector.postfix.table_names import ROUTE_TABLES, is_secret
+from postconnector.postfix.table_names import (
+    CERTIFICATE_STATES,
+    ROUTE_TABLES,
+    is_for_agent,
+    is_secret,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,15 @@ def is_published(live: Live, wanted: Rendered) -> bool:
 
 
 def only_tables_differ(live: Live, wanted: Rendered) -> bool:
-    """Whether Postfix notices by itself all that changes: indexed tables, not patterns or keys."""
-    names = set(differing_files(live, wanted)) - {PUBLISHED_CONNECTORS}
+    """Whether Postfix notices by itself all that changes: indexed tables, not patterns or keys.
+
+    What only our daemons read is none of its business.
+    """
+    names = {
+        name
+        for name in differing_files(live, wanted)
+        if name not in (PUBLISHED_CONNECTORS, CERTIFICATE_STATES) and not is_for_agent(name)
+    }
     return all(name in wanted.files and wanted.files[name].is_table for name in names)
 
 

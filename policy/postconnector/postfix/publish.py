@@ -186,7 +186,8 @@ class _Publishing:
 
     def _forget_unless(self, live: Path | None, number: int) -> None:
         """A generation that never came into force is no part of the history."""
-        if live != (folder := generation_folder(self._facts, number)):
+        folder = generation_folder(self._facts, number)
+        if folder not in (live, self._generation):  # somebody may have deleted it: then ours has it
             shutil.rmtree(folder, ignore_errors=True)
 
     def _have_tables_taken(self, before: Path | None, live: Live, *, tables_only: bool) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 _PARAMETER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _BLANKS = re.compile(r"[ \t]")
 _NOT_KEPT = re.compile(r"^ | $|  |\t|[{}]")
+_PIPE = re.compile(r"\bpipemap:\{[^{}\s]+\}")
 _NO_KEY = re.compile(r'^#|["\\ \t]|:$')
 _ODD_IN_KEYS = ("\n#", '"', "\\", " ", "\t", ":\n", "\n\n")
 """The same of keys in lines, none of them empty."""
@@ -22,7 +23,7 @@ class UnquotableError(ValueError):
 def main_cf_value(value: str) -> str:
     """A value of main.cf that stands for itself: nothing in it is expanded."""
     _one_line(value)
-    if _NOT_KEPT.search(value):
+    if _NOT_KEPT.search(_PIPE.sub("", value)):
         raise UnquotableError("main.cf keeps neither braces nor blanks around or in a row")
     return value.replace("$", "$$")
 

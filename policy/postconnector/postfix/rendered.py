@@ -17,6 +17,7 @@ from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.quoting import table_source
+from postconnector.postfix.table_names import CERTIFICATE_STATES
 
 PUBLISHED_CONNECTORS = "connectors.toml"
 
@@ -47,6 +48,8 @@ def render(
 ) -> Rendered:
     """Write out what was compiled; `current` may hold an earlier publication."""
     files = {PUBLISHED_CONNECTORS: GenerationFile(connectors_file)}
+    if compiled.certificate_states is not None:
+        files[CERTIFICATE_STATES] = GenerationFile(compiled.certificate_states)
     for table in compiled.tables:
         source = table_source(table.entries).encode()
         files[table.name] = GenerationFile(source, table.secret, is_table=not table.patterns)

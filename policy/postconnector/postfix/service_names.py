@@ -13,9 +13,18 @@ PREFIX = "pc-"
 AGENT_SERVICE = "pc-delivery-agent"
 """The service that hands mail to the delivery agent, whatever its connector."""
 
+AGENT_PATH_SERVICE = "pc-agent-path"
+"""The same, for messages that FILTER led to it."""
+
+RETURN_SERVICE = "pc-agent-return"
+"""The service that takes back what the delivery agent does not deliver."""
+
 _OTHER = re.compile(r"[^a-z0-9]+")
 _LONGEST = 32
-_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^{AGENT_SERVICE.removeprefix(PREFIX)}$")
+_AGENTS = "|".join(
+    name.removeprefix(PREFIX) for name in (AGENT_SERVICE, AGENT_PATH_SERVICE, RETURN_SERVICE)
+)
+_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^({_AGENTS})$")
 """Nothing left of the name, what could be mistaken for one with a hash, or the agent's."""
 
 

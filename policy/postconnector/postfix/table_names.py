@@ -4,19 +4,34 @@ TRANSPORT_TABLE = "transport"
 FOREIGN_TABLE = "foreign"
 """Patterns for addresses that are not SMTP addresses."""
 
-ROUTE_TABLES = (TRANSPORT_TABLE, FOREIGN_TABLE)
+MILTER_TABLE = "milter-headers"
+"""What the milter's marker header does."""
+
+ROUND_ROBIN_TABLE = "round-robin"
+"""Routes whose smart hosts take turns; the lookup service says whose it is."""
+
+ROUTE_TABLES = (TRANSPORT_TABLE, FOREIGN_TABLE, ROUND_ROBIN_TABLE)
 """Tables whose values name services."""
 
 DOMAIN_SECURE_TABLE = "domain-secure"
 """TLS policies of the domains in TLSSendDomainSecureList."""
 
 
+CERTIFICATE_FAILURES_TABLE = "certificate-failures"
+"""Patterns of failures of which the lookup service knows the reason."""
+
+CERTIFICATE_STATES = "certificates.json"
+"""What everybody may know of the certificates of connectors."""
+
 _AGENT_FOLDERS = ("agent-passwords", "agent-certificates")
 _FOLDERS_OF_SECRETS = ("passwords", "certificates", *_AGENT_FOLDERS)
 _REASONS = {
     TRANSPORT_TABLE: "AddressSpaces",
     FOREIGN_TABLE: "AddressSpaces",
+    ROUND_ROBIN_TABLE: "SmartHosts",
+    CERTIFICATE_FAILURES_TABLE: "TlsCertificateName",
     DOMAIN_SECURE_TABLE: "DomainSecureEnabled",
+    MILTER_TABLE: "MaxMessageSize",
     "failures": "ErrorPolicies",
     "headers": "Usage, CloudServicesMailEnabled",
     "tls-policies": "RequireTLS, TlsAuthLevel, TlsDomain",
@@ -24,6 +39,7 @@ _REASONS = {
     "certificates": "TlsCertificateName",
     "agent-passwords": "AuthenticationCredential",
     "agent-certificates": "TlsCertificateName",
+    CERTIFICATE_STATES: "TlsCertificateName",
 }
 
 

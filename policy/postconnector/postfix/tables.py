@@ -5,7 +5,7 @@ The transport table gets the small-message winner of every address: `contoso.com
 `contoso.com`. A domain that Postfix delivers to by itself, or that Exchange does, stays there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from postconnector.enforcement.failure_policy import failure_policy
 from postconnector.enforcement.header_firewall import header_firewall
@@ -19,6 +19,7 @@ from postconnector.postfix.compiled import Service, Table
 from postconnector.postfix.failures import failure_patterns, failure_table
 from postconnector.postfix.header_checks import header_patterns, header_table
 from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
+from postconnector.postfix.live_routes import certificate_failures_table, round_robin_table
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import logs_in, next_hops, tls_demand
 from postconnector.postfix.own_domains import OwnNames
@@ -43,10 +44,17 @@ def compile_tables(
     passwords: Mapping[str, str],
     services: Sequence[Service],
     entries: HostEntries,
+    in_turn: Collection[str] = (),
 ) -> Iterator[Table]:
-    """All tables; `own` are Postfix' domains, `passwords` by connector name."""
+    """All tables; `own` are Postfix' domains, `passwords` by connector name.
+
+    `in_turn`: the routes whose smart hosts take turns.
+    """
     routes = _transport(local, own, entries)
-    yield Table(TRANSPORT_TABLE, tuple([(key, routes[key]) for key in sorted(routes)]))
+    fixed = [(key, routes[key]) for key in sorted(routes) if routes[key] not in in_turn]
+    yield Table(TRANSPORT_TABLE, tuple(fixed))
+    yield from round_robin_table(routes, in_turn)
+    yield from certificate_failures_table(services)
     yield from _foreign_table(local)
     yield from _domain_secure_table(services, local)
     yield from _failure_tables(services, local)

@@ -10,15 +10,22 @@ class Target:
     """An address of a host, and the port there.
 
     `host`: the name that led to the address, in A-labels without a final dot; the address itself
-    where there is no name.
+    where there is no name. An address may be the path of a UNIX socket, too.
     """
 
     host: str
     address: str
     port: int
 
+    @property
+    def is_socket(self) -> bool:
+        """Whether it is a UNIX socket, and no port of a host."""
+        return self.address.startswith("/")
+
     def __str__(self) -> str:
         """As Postfix writes relays in its log."""
+        if self.is_socket:
+            return f"{self.host}[{self.address}]"
         return f"{self.host}[{self.address}]:{self.port}"
 
 

@@ -20,6 +20,9 @@ async def connect(target: Target, settings: SessionSettings) -> Wire:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(settings.timeouts.connect):
+            if target.is_socket:
+                _, wire = await loop.create_unix_connection(Wire, target.address)
+                return wire
             _, wire = await loop.create_connection(
                 Wire,
                 target.address,

@@ -88,9 +88,9 @@ class Wire(asyncio.Protocol):
 
     def endpoint(self, which: str) -> str:
         """`sockname` or `peername` as address:port."""
-        found: tuple[str, int] | None = self._info(which)
-        if not found:
-            return ""
+        found: tuple[str, int] | str | None = self._info(which)
+        if not found or isinstance(found, str):
+            return found or ""
         host, port = found[0], found[1]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

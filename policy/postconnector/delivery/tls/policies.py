@@ -32,7 +32,7 @@ def certificate_to_show(
     if certificate.not_valid_after_utc < now:
         raise NoCertificateError(
             "the certificate named by TlsCertificateName expired on"
-            f" {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it, and apply"
+            f" {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it"
         )
     if certificate.not_valid_before_utc > now:
         raise NoCertificateError(

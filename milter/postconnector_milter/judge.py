@@ -1,0 +1,113 @@
+"""What the milter says of a message: all rules, asked once, with everything known of it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from postconnector.daemon.metrics import Metrics
+from postconnector.enforcement.judgement import judge
+from postconnector.enforcement.message import Message, Stage
+from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
+from postconnector.enforcement.rule import Defer, Refuse, TakeAgentPath, Verdict
+from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.size import too_big
+from postconnector.model.domain import recipient_domain
+from postconnector.model.organization import Organization
+from postconnector.selection.outcome import Candidate, NonDelivery, Selected
+from postconnector.selection.routing_table import RoutingTable
+from postconnector_milter.message import OpenMessage
+
+TRY_LATER = Defer(451, "4.3.0", "Connector milter can't judge this message now")
+
+HoldsDomain = Callable[[str, bool], bool]
+"""Whether Postfix keeps a domain's mail from the connectors.
+
+Its local and virtual domains always; its relay domains when only `*` matches them (the second
+argument). May block while Postfix is asked; raises PostfixError.
+"""
+
+_STAGE = Stage.END_OF_MESSAGE
+
+log = logging.getLogger(__name__)
+
+
+class Judge:
+    """Judges by the connectors of one organization, as its server of this name.
+
+    Any number of threads may ask at the same time.
+    """
+
+    def __init__(
+        self,
+        organization: Organization,
+        holds_domain: HoldsDomain,
+        rules: Sequence[NamedRule],
+        metrics: Metrics,
+        server: str | None = None,
+    ) -> None:
+        self._routing = RoutingTable(organization, server)
+        self._holds_domain = holds_domain
+        self._rules = rules
+        self._metrics = metrics
+
+    def verdict(self, message: OpenMessage, queue_id: str | None) -> Verdict | None:
+        """What is to become of a message; None: nothing is to be said."""
+        if (excess := message.over_bounds) is not None:
+            verdict: Verdict | None = Refuse(552, "5.3.4", f"the message has {excess}")
+            routes: tuple[RecipientRoute, ...] = ()
+        else:
+            began = time.perf_counter()
+            routes = tuple(self._route(each, message.size) for each in message.recipients)
+            verdict = self._of_rules(message, routes, queue_id)
+            self._metrics.answered(_STAGE.value, time.perf_counter() - began)
+        word = _told(verdict, queue_id)
+        for name in {_connector(route) for route in routes}:
+            self._metrics.decided(name, _STAGE.value, word)
+        return verdict
+
+    def _of_rules(
+        self, message: OpenMessage, routes: tuple[RecipientRoute, ...], queue_id: str | None
+    ) -> Verdict | None:
+        whole = Message(
+            _STAGE,
+            message.sender,
+            routes,
+            message.size,
+            message.client,
+            queue_id,
+            message.headers,
+        )
+        verdict = judge(self._rules, whole).of_whole(whole)
+        if verdict is None and any(route.moved and not route.kept for route in routes):
+            return TakeAgentPath("its size moves it to another connector")
+        return verdict
+
+    def _route(self, recipient: str, size: int) -> RecipientRoute:
+        route = route_recipient(self._routing, recipient, size)
+        if route.moved or too_big(route, size) is not None:
+            domain = recipient_domain(recipient)
+            if domain and self._holds_domain(domain, route.only_default):
+                return replace(route, kept=True)
+        return route
+
+
+def _told(verdict: Verdict | None, queue_id: str | None) -> str:
+    """Log it; the word for the metrics."""
+    match verdict:
+        case None:
+            return "accepted"
+        case TakeAgentPath(why):
+            log.info("%s: %s: to the agent: %s", queue_id, _STAGE.value, why)
+            return "agent path"
+        case Refuse(code, enhanced, text) | Defer(code, enhanced, text):
+            log.info("%s: %s: %d %s %s", queue_id, _STAGE.value, code, enhanced, text)
+    return "refused" if isinstance(verdict, Refuse) else "deferred"
+
+
+def _connector(route: RecipientRoute) -> str | None:
+    """The name of the connector that is decided about; None: none."""
+    match route.outcome:
+        case Selected(candidate) | NonDelivery(largest=Candidate() as candidate):
+            return None if route.kept else candidate.connector.name
+    return None

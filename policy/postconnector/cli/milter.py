@@ -1,0 +1,68 @@
+"""postconnector milter: run the milter in the foreground."""
+
+import argparse
+import asyncio
+import os
+
+from postconnector.cli import daemon
+from postconnector.cli.command import Command
+from postconnector.daemon.published import PublishedOrganization
+from postconnector.model.organization import HostSettings
+from postconnector.postfix.own_domains import OwnDomains
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command line."""
+    daemon.add_arguments(parser, "milter_service", HostSettings().milter_service)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    # It needs libmilter, which no other command does.
+    from postconnector_milter.server import MilterServer, domain_holder
+
+    daemon.start_logging("milter")
+    visibility = daemon.visibility(arguments)
+    rules = daemon.rules()
+    host = daemon.find_postfix(arguments, "no domain counts as Postfix' own")
+    published = PublishedOrganization(daemon.file_finder(arguments, host), visibility)
+    settings = HostSettings() if published.organization is None else published.organization.host
+    holder = domain_holder(OwnDomains(host) if host is not None else None)
+    server = MilterServer(published, holder, rules, visibility.metrics, daemon.hostname_of(host))
+    wanted = arguments.listen or settings.milter_service
+    with daemon.listening_by(server.listen, wanted, host, arguments.user) as (_, endpoint):
+        asyncio.run(server.serve(lambda: visibility.ready_in_loop(endpoint)))
+        visibility.stopping()
+    return os.EX_OK
+
+
+COMMAND = Command(
+    name="milter",
+    summary="run the milter, which judges mail by sendmail(1)",
+    description="""
+Has Postfix show it messages before they are queued, until it gets SIGTERM: those by sendmail(1),
+or by SMTP too, as milter in the table [host] says. Refuses with 552 5.3.4 what no connector takes
+for any recipient (sendmail(1) then sends the report to the sender), and has the delivery agent
+take what only some recipients may have, or what its size moves to another connector.
+
+Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
+the file given with -c, and follows every change of that file; a file with errors leaves the
+last good one in force. Started as root, it listens and then gives up root for good.
+""",
+    details="""
+examples:
+  systemctl start postconnector-milter
+  postconnector milter --listen inet:127.0.0.1:10778 -c connectors.toml
+
+Logs to standard error, one line each: refusals, changes of the connectors, faults.
+
+exit status:
+  0   ended by SIGTERM
+  64  the endpoint is none
+  69  there is no Postfix, or the endpoint can't be listened on
+  78  there is no user to run as, or a rule of another package can't be loaded
+""",
+    add_arguments=add_arguments,
+    run=run,
+    with_postfix=True,
+)

@@ -1,0 +1,78 @@
+"""What apply, rollback, renew and status say of the certificates that connectors show."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from postconnector.certificates.state import CertificateState, CertificateStates, StateError
+from postconnector.certificates.watch import described, problem_of, unusable_reason
+from postconnector.model.problem import quoted
+from postconnector.postfix.own_certificates import chain_file
+from postconnector.postfix.plan import Live
+from postconnector.postfix.publish import Publication
+from postconnector.postfix.table_names import CERTIFICATE_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a connector shows; `days` until it ends. `why` this one, or what is wrong.
+
+    `waits`: mail waits, as it can't be shown.
+    """
+
+    connector: str
+    subject: str | None
+    issuer: str | None
+    file: str | None
+    not_after: str | None
+    days: int | None
+    why: str
+    waits: bool
+
+    @classmethod
+    def of(cls, name: str, state: CertificateState, now: datetime) -> "Certificate":
+        """That of a connector, at this moment."""
+        waits = unusable_reason(state, now) is not None
+        if (facts := state.certificate) is None:
+            return cls(name, None, None, None, None, None, state.why, waits)
+        return cls(
+            connector=name,
+            subject=facts.subject,
+            issuer=facts.issuer,
+            file=facts.file,
+            not_after=facts.not_after.isoformat(timespec="minutes"),
+            days=(facts.not_after - now).days,
+            why=state.why,
+            waits=waits,
+        )
+
+
+def changed_certificates(publication: Publication, live: Live, now: datetime) -> Iterator[str]:
+    """A line for each connector that shows something else, or nothing, after the publication."""
+    before = _connectors(live.files.get(CERTIFICATE_STATES))
+    files = publication.rendered.files
+    after = files.get(CERTIFICATE_STATES)
+    connectors = {c.name: c for c in publication.local.own}
+    for name, state in _connectors(after.data if after is not None else None).items():
+        file = chain_file(publication.local, connectors[name])
+        chain = files[file].data if file in files else None
+        if before.get(name) != state or live.files.get(file) != chain:
+            yield problem_of(name, state, now) or _shown(name, state)
+
+
+def waiting_for_certificates(states: CertificateStates, now: datetime) -> Iterator[str]:
+    """A line for each connector whose mail waits."""
+    for name, state in states.connectors.items():
+        if unusable_reason(state, now) is not None and (line := problem_of(name, state, now)):
+            yield line
+
+
+def _shown(name: str, state: CertificateState) -> str:
+    return f"connector {quoted(name)} shows {described(state)}: {state.why}"
+
+
+def _connectors(data: bytes | None) -> dict[str, CertificateState]:
+    try:
+        return dict(CertificateStates.parse(data).connectors) if data is not None else {}
+    except StateError:
+        return {}

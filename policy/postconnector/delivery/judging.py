@@ -1,0 +1,71 @@
+"""Asking the rules what they say of a message that the delivery agent has."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from postconnector.daemon.kept_domains import KeptDomains
+from postconnector.delivery.content import Content
+from postconnector.delivery.envelope import Envelope
+from postconnector.delivery.header import HeaderTooLargeError, headers
+from postconnector.delivery.in_force import InForce
+from postconnector.delivery.received import Received
+from postconnector.enforcement.judgement import Judgement, judge
+from postconnector.enforcement.message import Headers, Message, Stage
+from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
+from postconnector.enforcement.rules import NamedRule
+from postconnector.model.domain import recipient_domain
+
+
+async def routes_of(
+    in_force: InForce, envelope: Envelope, size: int, kept_domains: KeptDomains | None
+) -> tuple[RecipientRoute, ...]:
+    """What selection says of each recipient; without `kept_domains` none is Postfix' own.
+
+    Raises PostfixError where Postfix can't be asked.
+    """
+    table = in_force.local.table
+    routes = [route_recipient(table, each.address, size) for each in envelope.recipients]
+    if kept_domains is None:
+        return tuple(routes)
+    return tuple([await _with_kept(route, kept_domains) for route in routes])
+
+
+async def _with_kept(route: RecipientRoute, kept_domains: KeptDomains) -> RecipientRoute:
+    domain = recipient_domain(route.recipient)
+    if not domain:
+        return route
+    known = None
+    while known is None:
+        known = kept_domains.known(domain, relayed_too=route.only_default)
+        if known is None:
+            await kept_domains.find_out(domain, relayed_too=route.only_default)
+    return replace(route, kept=True) if known else route
+
+
+def judgement_of(
+    rules: Sequence[NamedRule],
+    envelope: Envelope,
+    content: Content,
+    routes: tuple[RecipientRoute, ...],
+    received: Received | None,
+    unusable: Mapping[str, str],
+) -> Judgement:
+    """What the rules say; the headers are only read where a rule of a stranger may ask for them."""
+    strangers = any(not rule.is_ours for rule in rules)
+    message = Message(
+        Stage.DELIVERY,
+        envelope.sender,
+        routes,
+        content.size if received is None else received.size,
+        queue_id=None if received is None else received.queue_id,
+        headers=_headers(content) if strangers else None,
+        unusable=unusable,
+    )
+    return judge(rules, message)
+
+
+def _headers(content: Content) -> Headers | None:
+    try:
+        return headers(content)
+    except HeaderTooLargeError:
+        return None

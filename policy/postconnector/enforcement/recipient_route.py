@@ -1,0 +1,57 @@
+"""What selection says for one recipient and a message's size, beside what Postfix does by itself.
+
+Postfix routes every recipient to the small-message winner of its domain, which is right until
+that connector's limit is exceeded. Pure.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from postconnector.model.address_space import Specificity
+from postconnector.selection.outcome import Candidate, Outcome, Selected
+from postconnector.selection.routing_table import RoutingTable
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientRoute:
+    """A recipient, and what selection says for this message.
+
+    `moved`: the connector is not the one that Postfix takes by itself. `only_default`: nothing but
+    the address space `*` matches. `kept`: Postfix delivers to the domain itself, so that no
+    connector takes part; looked for only where the size matters for the recipient.
+    """
+
+    recipient: str
+    outcome: Outcome
+    moved: bool = False
+    only_default: bool = False
+    kept: bool = False
+
+
+def route_recipient(routing: RoutingTable, recipient: str, size: int) -> RecipientRoute:
+    """What selection says for one recipient and a message of `size` bytes."""
+    outcome, small = routing.select(recipient, size), routing.select(recipient)
+    if not isinstance(small, Selected):
+        return RecipientRoute(recipient, outcome)
+    return RecipientRoute(
+        recipient,
+        outcome,
+        moved=isinstance(outcome, Selected) and outcome.connector is not small.connector,
+        only_default=small.candidate.address_space.specificity is Specificity.ALL,
+    )
+
+
+def common_detour(routes: Iterable[RecipientRoute]) -> Candidate | None:
+    """The one connector that every recipient takes because of the size, where Postfix by itself
+    would take another for some; None if there is no such connector.
+    """
+    routes = list(routes)
+    connectors = {
+        route.outcome.connector.sort_name: route.outcome.candidate
+        for route in routes
+        if isinstance(route.outcome, Selected)
+    }
+    every = all(isinstance(route.outcome, Selected) and not route.kept for route in routes)
+    if not every or len(connectors) != 1 or not any(route.moved for route in routes):
+        return None
+    return next(iter(connectors.values()))

@@ -1,0 +1,104 @@
+"""The agent path as Postfix sees it: FILTER leads to the delivery agent, which hands back. Pure.
+
+FILTER takes a message whole, local recipients too. What the agent does not deliver itself it
+hands back to an smtpd(8) that listens on a UNIX socket in the queue directory's folder `public`,
+which only root and the group of postdrop(1) reach. Nothing is asked there a second time but
+which connector a recipient moves to because of the size.
+"""
+
+from collections.abc import Iterator
+
+from postconnector.model.organization import HostSettings
+from postconnector.postfix.compiled import Parameter, Service
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.service_names import AGENT_PATH_SERVICE, RETURN_SERVICE
+from postconnector.postfix.settings import Setting
+
+AGENT_PATH_LHLO = "postconnector-agent-path"
+"""As which Postfix greets the agent where FILTER led to it, not the transport table."""
+
+RETURN_CONTEXT = "postconnector-return"
+"""By which the policy service knows (policy_context) that it is asked for what comes back."""
+
+RETURN_SOCKET = f"public/{RETURN_SERVICE}"
+"""Within the queue directory."""
+
+MOST_RECIPIENTS = 1000
+"""Of one message that is handed back: as many as the agent takes."""
+
+_RETURN_RESTRICTIONS = "postconnector_return_restrictions"
+_AS_IT_CAME = "it has been through all this already"
+_ONLY_US = "only the delivery agent reaches it"
+_SINCE = {
+    "smtpd_policy_service_policy_context": (3, 1),
+    "smtpd_forbid_unauth_pipelining": (3, 9),
+}
+"""Parameters that older versions do not know."""
+
+
+def agent_path(host: HostSettings) -> str:
+    """Where FILTER leads a message whose recipients need answers of their own."""
+    return f"{AGENT_PATH_SERVICE}:{host.delivery_agent}"
+
+
+def return_parameter(policy_service: str) -> Parameter:
+    """Who is asked there; `policy_service`: the restriction that asks ours."""
+    return Parameter(
+        _RETURN_RESTRICTIONS,
+        f"{policy_service}, permit_mynetworks, reject",
+        "what the delivery agent hands back (MaxMessageSize)",
+    )
+
+
+def return_service(facts: PostfixFacts) -> Service:
+    """The smtpd(8) service that takes back what is Postfix' to deliver."""
+    settings = (
+        Setting("syslog_name", f"{facts.syslog_name}/{RETURN_SERVICE}", "delivery agent"),
+        *_asks_nothing(),
+        Setting("smtpd_recipient_restrictions", "", "MaxMessageSize", _RETURN_RESTRICTIONS),
+        *_is_ours_alone(),
+        *_changes_nothing(),
+    )
+    known = tuple(s for s in settings if facts.version >= _SINCE.get(s.name, (3, 0)))
+    return Service(RETURN_SERVICE, (), known, program="smtpd")
+
+
+def _asks_nothing() -> Iterator[Setting]:
+    for name in ("client", "helo", "sender", "data", "end_of_data"):
+        yield Setting(f"smtpd_{name}_restrictions", "", _AS_IT_CAME)
+    yield Setting("smtpd_relay_restrictions", "permit_mynetworks, reject", _ONLY_US)
+    for name in ("content_filter", "smtpd_proxy_filter", "smtpd_milters", "smtpd_milter_maps"):
+        yield Setting(name, "", _AS_IT_CAME)
+    yield Setting(
+        "receive_override_options",
+        "no_unknown_recipient_checks, no_header_body_checks, no_address_mappings, no_milters",
+        _AS_IT_CAME,
+    )
+    for name in ("smtpd_reject_unlisted_recipient", "smtpd_reject_unlisted_sender"):
+        yield Setting(name, "no", _AS_IT_CAME)
+    yield Setting("strict_rfc821_envelopes", "no", _AS_IT_CAME)
+    yield Setting("message_size_limit", "0", _AS_IT_CAME)
+
+
+def _is_ours_alone() -> Iterator[Setting]:
+    yield Setting("mynetworks", "127.0.0.0/8", _ONLY_US)
+    yield Setting("smtpd_policy_service_policy_context", RETURN_CONTEXT, "nothing is judged again")
+    for name in ("smtpd_authorized_xclient_hosts", "smtpd_upstream_proxy_protocol"):
+        yield Setting(name, "", _ONLY_US)
+    yield Setting("smtpd_authorized_xforward_hosts", "127.0.0.0/8", _ONLY_US)
+    yield Setting("smtpd_tls_security_level", "none", _ONLY_US)
+    yield Setting("smtpd_sasl_auth_enable", "no", _ONLY_US)
+    yield Setting("smtpd_client_connection_count_limit", "0", _ONLY_US)
+    yield Setting("smtpd_client_connection_rate_limit", "0", _ONLY_US)
+    yield Setting("smtpd_recipient_limit", str(MOST_RECIPIENTS), _ONLY_US)
+    yield Setting("smtpd_hard_error_limit", str(MOST_RECIPIENTS + 1), _ONLY_US)
+    yield Setting("smtpd_error_sleep_time", "0", _ONLY_US)
+    yield Setting("smtpd_forbid_unauth_pipelining", "no", _ONLY_US)
+
+
+def _changes_nothing() -> Iterator[Setting]:
+    """Every keyword is offered, and no header is rewritten or added but Received."""
+    for name in ("smtpd_discard_ehlo_keywords", "smtpd_discard_ehlo_keyword_address_maps"):
+        yield Setting(name, "", "NOTIFY, ORCPT, RET and ENVID survive")
+    yield Setting("local_header_rewrite_clients", "", _AS_IT_CAME)
+    yield Setting("smtpd_command_filter", "", _AS_IT_CAME)
