@@ -18,6 +18,7 @@ receiver without DSN, contoso.test on the host itself, what else a connector tak
 
 import re
 import smtplib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,9 +39,12 @@ LIMITS = {"Mini": 10, "Small": 50, "Tight": 50, "Tiny": 50, "Agent": 50, "Large"
 LARGEST = {"small": "Large", "agent": "Large", "tiny": "Big", "tight": "Tight", "mini": "Mini"}
 """Which connector is named when nobody takes a message to that domain."""
 
+PREPENDED_FOR = "spf@contoso.test"
+"""The sender above whose messages a header is put, above even Postfix' Received."""
+
 _ALIAS = "all@alias.test = a@free.test b@tight.test c@contoso.test"
 _TRACE = re.compile(
-    rb"\A(?:(?:Return-Path|X-Original-To|Delivered-To|Received):[^\n]*\n(?:[ \t][^\n]*\n)*)+"
+    rb"\A(?:(?:Return-Path|X-Original-To|Delivered-To|Received(?:-SPF)?):[^\n]*\n(?:[ \t][^\n]*\n)*)+"
 )
 _NOTIFICATION = re.compile(
     r"(?P<id>\w+): \w+ (?:non-delivery|delivery \w+) notification: (?P<new>\w+)"
@@ -118,9 +122,11 @@ class EnforcementWorld:
                 "relay_transport": f"relay:{hop}",
                 "transport_maps": f"inline:{{ other.test=smtp:{hop} }}",
                 "virtual_alias_domains": "alias.test",
+                "smtpd_data_restrictions": "check_sender_access texthash:$config_directory/spf",
                 "virtual_alias_maps": f"inline:{{ {{{_ALIAS}}} }}",
             },
             smtp_port=free_port(),
+            files={"spf": f"{PREPENDED_FOR} PREPEND Received-SPF: pass\n"},
         )
         self.administrator = Administrator(root, enter.enter_context(host))
         self.host = host
@@ -202,12 +208,36 @@ class EnforcementWorld:
             if data.startswith(b"Return-Path: <>\n") and _original_to(data) == sender
         ]
 
+    def wait_reports(self, sender: str) -> list[Report]:
+        """The same, once there is one."""
+        return wait_until(lambda: self.reports(sender) or None, f"a report to {sender}")
+
+    def nothing_came_twice(self) -> None:
+        """Of all messages so far, also what has come since a test looked."""
+        found = Counter((without_trace(m.content), m.recipient) for m in self.partner.received())
+        found += Counter(
+            (without_trace(data), _original_to(data))
+            for data in (*self.old.mail(), *self.host.mail())
+        )
+        assert not [key for key, count in found.items() if count > 1]
+
     def _arrived(self, message_id: str) -> Iterator[Arrived]:
         for message in self.at_partner(message_id):
             yield Arrived(message.recipient, without_trace(message.content))
         for data in (*self.old.mail(), *self.host.mail()):
             if _is(message_id, data):
                 yield Arrived(_original_to(data), without_trace(data))
+
+
+def assert_names(text: str, recipient: str, size: int) -> None:
+    """A refusal says who, how large, what the limit is and whose."""
+    name = LARGEST[recipient.partition("@")[2].removesuffix(".test")]
+    limit = f"{LIMITS[name]} KB ({LIMITS[name] * KB:,} bytes)"
+    assert (
+        f"message of {size:,} bytes to {recipient} is larger than MaxMessageSize {limit}"
+        f' of Send connector "{name}"' in text
+    )
+    assert "5.3.4" in text
 
 
 def without_trace(message: bytes) -> bytes:

@@ -19,7 +19,7 @@ from tests.postfix.conftest import HostMaker
 SOURCE = Path(__file__).resolve().parents[2]
 CONTRIB = SOURCE / "contrib" / "postfix"
 CONNECTORS = CONTRIB / "connectors.toml"
-UNITS = [CONTRIB / f"postconnector-{daemon}.service" for daemon in ("policy", "deliver")]
+UNITS = [CONTRIB / f"postconnector-{daemon}.service" for daemon in ("policy", "milter", "deliver")]
 PACKAGES = (SOURCE / "policy" / "postconnector", SOURCE / "milter" / "postconnector_milter")
 MOST_EXPOSED = 15
 """What `systemd-analyze security` may find, in tenths; 100 is no protection at all."""

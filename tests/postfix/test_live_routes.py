@@ -6,6 +6,7 @@ Where a test has to know what the service says, it runs the same server in a thr
 
 import asyncio
 import datetime
+import signal
 import subprocess
 import threading
 from collections import Counter
@@ -314,6 +315,28 @@ def test_the_policy_service_dies_and_comes_back(new_host: HostMaker, three: list
     with administrator.policy_service():
         try_again(administrator, "c@single.test")
     wait_arrived(three, 4)
+
+
+def test_a_hung_service_holds_up_all_until_it_is_killed(
+    new_host: HostMaker, three: list[Peer]
+) -> None:
+    """Which systemd does (docs/operations.md): dead is better than hung."""
+    administrator = new_host(policy_service=False)
+    several = connector("Fabrikam", ["fabrikam.test"], three)
+    single = connector("Single", ["single.test"], three[:1])
+    with administrator.policy_service() as daemon:
+        administrator.publish(several + single)
+        daemon.send_signal(signal.SIGSTOP)
+        waiting = send(administrator, "a@fabrikam.test")
+        other = send(administrator, "b@single.test")
+        daemon.kill()
+        daemon.wait(10)
+    log = administrator.host.log
+    assert log.wait_for_delivery("a@fabrikam.test", message_id=waiting).status == "deferred"
+    assert log.wait_for_delivery("b@single.test", message_id=other).status == "sent"
+    with administrator.policy_service():
+        try_again(administrator, "c@single.test")
+    wait_arrived(three, 3)
 
 
 def test_mail_waits_while_the_certificate_cannot_be_shown(

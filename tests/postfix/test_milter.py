@@ -354,6 +354,7 @@ def test_new_limits_hold_without_a_restart(smtp_host: Administrator, peer: Peer)
 
 
 def test_a_bad_published_file_leaves_the_last_good_one(smtp_host: Administrator) -> None:
+    assert by_smtp(smtp_host, ["b@other.test"], FITS)[0] == 250
     published_file(smtp_host).write_text("[[send_connector\n")
     assert by_smtp(smtp_host, ["b@other.test"], TOO_BIG)[0] == 552
     assert by_smtp(smtp_host, ["b@other.test"], FITS)[0] == 250

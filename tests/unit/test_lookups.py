@@ -4,8 +4,9 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,9 @@ def in_order(turns: list[int]) -> None:
     turns.reverse()
 
 
-def lookups(turns: Turns | None = None, **unusable: str) -> Lookups:
+def lookups(
+    turns: Turns | None = None, unusable: Mapping[str, str] = MappingProxyType({})
+) -> Lookups:
     return Lookups(lambda: unusable, turns or Turns(clock=Clock(), shuffle=in_order))
 
 
@@ -113,12 +116,12 @@ def test_what_is_no_route_is_not_now(key: str) -> None:
 @pytest.mark.parametrize("name", ["x", "transport/", "transport/a", "certificate", "reason/", "/"])
 def test_maps_that_are_none_are_not_now(name: str) -> None:
     """Never NOTFOUND: Postfix would go on without the connector."""
-    answer = lookups(**{"": "why", "a": "why"}).answer(Question(name, ROUTE))
+    answer = lookups(unusable={"": "why", "a": "why"}).answer(Question(name, ROUTE))
     assert answer == "TEMP there is no such map"
 
 
 def test_certificates() -> None:
-    service = lookups(**{"Fabrikam, partner": REASON})
+    service = lookups(unusable={"Fabrikam, partner": REASON})
     for name, policy, reason in (
         ("Fabrikam%2C%20partner", f"TEMP {REASON}", f"OK 4.7.5 {REASON}"),
         ("Contoso", NOT_FOUND, NOT_FOUND),
@@ -140,7 +143,7 @@ def test_while_nothing_is_known_of_certificates_all_waits() -> None:
 
 
 def test_reasons_are_cleaned() -> None:
-    service = lookups(a="two\nlines")
+    service = lookups(unusable={"a": "two\nlines"})
     assert service.answer(Question("certificate/a", "x")) == "TEMP two?lines"
     assert service.answer(Question("reason/a", "x")) == "OK 4.7.5 two?lines"
 

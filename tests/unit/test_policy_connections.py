@@ -6,7 +6,9 @@ whole service.
 
 import asyncio
 import logging
+import os
 import re
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -85,11 +87,13 @@ class Service:
 
 
 class Client:
-    def __init__(self, service: Service) -> None:
+    def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(TIMEOUT)
-        self.socket.connect(str(service.path))
         self._heard = b""
+
+    def connect(self, service: Service) -> None:
+        self.socket.connect(str(service.path))
 
     def say(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -131,7 +135,12 @@ class Making:
         return service
 
     def client(self, service: Service) -> Client:
-        client = Client(service)
+        client = self.unconnected()
+        client.connect(service)
+        return client
+
+    def unconnected(self) -> Client:
+        client = Client()
         self._stack.enter_context(client.socket)
         return client
 
@@ -339,6 +348,26 @@ def test_more_clients_than_there_may_be_wait(make: Making, said: pytest.LogCaptu
         client.socket.close()
     assert [client.hear(1) for client in waiting] == [["patient"]] * 3
     assert count(said, "others have to wait$") == 1
+
+
+def test_without_file_descriptors_clients_wait(
+    make: Making, said: pytest.LogCaptureFixture
+) -> None:
+    service = make.service()
+    clients = [make.unconnected() for _ in range(6)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.dup(0)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one + 3, hard))
+    try:
+        for client in clients:
+            client.connect(service)
+            client.say(b"a=b\n\n")
+        wait_until(lambda: count(said, "can't accept") or None, "the complaint")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [client.hear(1) for client in clients] == [["b"]] * 6
+    assert count(said, "can't accept a connection") == 1
 
 
 def test_hundreds_of_clients(make: Making) -> None:

@@ -45,7 +45,6 @@ ALWAYS_THERE = {"protocol_name", "client_address", "helo_name", "sender", "size"
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_requests_of_all_versions(path: Path) -> None:
-    """Each twice, since lines that came before are remembered."""
     data = path.read_bytes()
     version, _, state = path.stem.partition("-")
     minor = int(version.partition(".")[2])
@@ -66,13 +65,34 @@ def test_values_with_equals_signs_and_other_letters() -> None:
     assert request["sender"] == "älice@contoso.test"
 
 
-def test_what_is_remembered_of_other_requests_is_bounded_and_right() -> None:
-    """More lines than are remembered, long ones among them."""
-    parser = RequestParser()
-    for number in range(5000):
-        value = str(number) * (50 if number % 10 == 0 else 1)
-        line = f"a{number}={value}"
-        assert list(parser.feed(f"a=b\n{line}\n\n".encode())) == [{"a": "b", f"a{number}": value}]
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_the_order_of_attributes_and_unknown_ones_do_not_count(path: Path) -> None:
+    """As Postfix sends them they are read in one step; any others must come to the same."""
+    data = path.read_bytes()
+    [request] = parse(data)
+    lines = data.decode().splitlines()[:-1]
+    for others in (
+        [*lines[1:], lines[0]],
+        lines[::-1],
+        [*lines, "new_in_3.11=yes"],
+        ["new=yes", *lines],
+    ):
+        [found] = parse("\n".join([*others, "", ""]).encode())
+        assert {name: found[name] for name in request} == request
+        assert len(found) == len(others)
+    for missing in range(len(lines)):
+        [found] = parse("\n".join([*lines[:missing], *lines[missing + 1 :], "", ""]).encode())
+        assert found == {name: request[name] for name in found}
+        assert len(found) == len(lines) - 1
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_broken_line_among_those_of_postfix(path: Path) -> None:
+    lines = path.read_bytes().splitlines()[:-1]
+    for place in range(len(lines)):
+        for broken in (b"nonsense", b"=value", b"\x00"):
+            with pytest.raises(ProtocolError):
+                parse(b"\n".join([*lines[:place], broken, *lines[place + 1 :], b"", b""]))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -20,7 +20,7 @@ from postconnector.delivery.delivery_log import log_delivery
 from postconnector.delivery.envelope import Envelope, EnvelopeRecipient
 from postconnector.delivery.failures import judged
 from postconnector.delivery.filtered_content import filtered, without_marker
-from postconnector.delivery.grouping import Group, Grouping, group_recipients
+from postconnector.delivery.grouping import Group, Grouping, Position, group_recipients
 from postconnector.delivery.header import HeaderTooLargeError, read_header
 from postconnector.delivery.hosts.target import NoTargetError
 from postconnector.delivery.in_force import InForce
@@ -68,133 +68,119 @@ class Agent:
     ) -> list[Answer]:
         """Deliver to all recipients, each connector's and next hop's at the same time.
 
-        `received`: how the message came from Postfix; None: from somebody else.
+        `received`: how the message came from Postfix; None: from somebody else, or to somebody
+        who has no Postfix.
         """
         began = time.monotonic()
         in_force = await self._in_force()
         if in_force is None:
             return [Answer(_NOT_NOW) for _ in envelope.recipients]
+        job = _Job(in_force, envelope, content, received if self._postfix is not None else None)
         try:
-            grouping = await self._grouping(in_force, envelope, content, received)
+            grouping = await self._grouping(job)
         except PostfixError as error:
-            log.error("asking to try again, Postfix can't be asked for its domains: %s", error)
+            log.error("%s: Postfix can't be asked for its domains: %s", job.queue_id, error)
             return [Answer(_OUR_FAULT) for _ in envelope.recipients]
-        answers = await self._carry_out(in_force, grouping, envelope, content, received)
-        if (reported := relayed(envelope, answers)) and self._postfix is not None:
-            await self._report(self._postfix, in_force.hostname, envelope, content, reported)
-        queue_id = received.queue_id if received is not None else None
-        _log(in_force, envelope, answers, queue_id, time.monotonic() - began)
+        answers = await self._carry_out(job, grouping)
+        await self._report(job, relayed(envelope, answers))
+        _log(job, answers, time.monotonic() - began)
         return answers
 
-    async def _grouping(
-        self, in_force: InForce, envelope: Envelope, content: Content, received: Received | None
-    ) -> Grouping:
-        size = content.size if received is None else received.size
-        asks = self._postfix is not None and received is not None and received.on_agent_path
+    async def _grouping(self, job: "_Job") -> Grouping:
+        received = job.received
+        size = job.content.size if received is None else received.size
+        asks = received is not None and received.on_agent_path
         kept_domains = self._postfix.kept_domains if self._postfix is not None and asks else None
-        routes = await routes_of(in_force, envelope, size, kept_domains)
-        judgement = judgement_of(self._rules, envelope, content, routes, received, self._unusable())
-        came = received if self._postfix is not None else None
-        return group_recipients(in_force.local, routes, judgement, came)
+        routes = await routes_of(job.in_force, job.envelope, size, kept_domains)
+        judgement = judgement_of(
+            self._rules, job.envelope, job.content, routes, received, self._unusable()
+        )
+        return group_recipients(job.in_force.local, routes, judgement, received)
 
-    async def _carry_out(
-        self,
-        in_force: InForce,
-        grouping: Grouping,
-        envelope: Envelope,
-        content: Content,
-        received: Received | None,
-    ) -> list[Answer]:
+    async def _carry_out(self, job: "_Job", grouping: Grouping) -> list[Answer]:
         found = {position: Answer(reply) for position, reply in grouping.answers.items()}
         parts = [group.positions for group in grouping.groups] + grouping.returned
-        deliveries = [
-            self._deliver_group(in_force, group, envelope, content) for group in grouping.groups
-        ]
-        if received is not None:
-            deliveries += [
-                self._hand_back(positions, envelope, content, received)
-                for positions in grouping.returned
-            ]
+        deliveries = [self._deliver_group(job, group) for group in grouping.groups]
+        deliveries += [self._hand_back(job, positions) for positions in grouping.returned]
         # Most messages are one group, and need no task of their own.
         alone = len(deliveries) == 1
         answered = [await deliveries[0]] if alone else await asyncio.gather(*deliveries)
         for positions, answers in zip(parts, answered, strict=True):
             found.update(zip(positions, answers, strict=True))
-        return [found[position] for position in range(len(envelope.recipients))]
+        return [found[position] for position in range(len(job.envelope.recipients))]
 
-    async def _hand_back(
-        self,
-        positions: tuple[int, ...],
-        envelope: Envelope,
-        content: Content,
-        received: Received,
-    ) -> Sequence[Answer]:
-        part = envelope.to(tuple(envelope.recipients[n] for n in positions))
+    async def _hand_back(self, job: "_Job", positions: tuple[int, ...]) -> Sequence[Answer]:
+        part = job.part(positions)
         try:
-            if self._postfix is None:
+            if self._postfix is None or job.received is None:
                 raise AssertionError("nobody to hand back to")
+            content = job.content
             with suppress(HeaderTooLargeError):  # Postfix takes it, marked as it is
                 content = without_marker(content)
-            return await self._postfix.handing_back.deliver(part, content, received.size)
+            return await self._postfix.handing_back.deliver(part, content, job.received.size)
         except Exception:
-            log.exception("our own fault; asking to try again")
+            log.exception("%s: our own fault; asking to try again", job.queue_id)
             return [Answer(_OUR_FAULT)] * len(part.recipients)
 
-    async def _report(
-        self,
-        postfix: OwnPostfix,
-        hostname: str,
-        envelope: Envelope,
-        content: Content,
-        reported: Sequence[Relayed],
-    ) -> None:
+    async def _report(self, job: "_Job", reported: Sequence[Relayed]) -> None:
         """Tell the sender. The message is delivered: it must not come again because that fails."""
+        if not reported or self._postfix is None:
+            return
         try:
-            header, _ = read_header(content.chunks())
+            header, _ = read_header(job.content.chunks())
             date = format_datetime(datetime.now(UTC))
-            report = success_report(hostname, date, envelope, header, reported)
-            to_sender = Envelope("", (EnvelopeRecipient(envelope.sender, notify="NEVER"),))
-            (answer,) = await postfix.handing_back.deliver(to_sender, report, report.size)
+            report = success_report(job.in_force.hostname, date, job.envelope, header, reported)
+            to_sender = Envelope("", (EnvelopeRecipient(job.envelope.sender, notify="NEVER"),))
+            (answer,) = await self._postfix.handing_back.deliver(to_sender, report, report.size)
             if not answer.reply.is_positive:
-                log.error("the sender is not told of success: %s", answer.told())
+                text = "the sender is not told of success"
+                log.error("%s: %s: %s", job.queue_id, text, answer.told())
         except Exception:
-            log.exception("our own fault: the sender is not told of success")
+            log.exception("%s: our own fault: the sender is not told of success", job.queue_id)
 
-    async def _deliver_group(
-        self, in_force: InForce, group: Group, envelope: Envelope, content: Content
-    ) -> Sequence[Answer]:
-        part = envelope.to(tuple(envelope.recipients[n] for n in group.positions))
-        policy = failure_policy(group.candidate.connector, in_force.local.settings)
+    async def _deliver_group(self, job: "_Job", group: Group) -> Sequence[Answer]:
+        part = job.part(group.positions)
+        connector = group.candidate.connector
+        policy = failure_policy(connector, job.in_force.local.settings)
         try:
-            answers = await self._send(in_force, group, part, content)
+            answers = await self._send(job, group, part)
         except NoTargetError as error:
             answers = [Answer(error.reply, not_found=error.not_found)] * len(part.recipients)
         except (CannotSendError, HeaderTooLargeError) as error:
             answers = [Answer(error.reply)] * len(part.recipients)
         except Exception:
-            log.exception("our own fault; asking to try again")
-            answers = [Answer(_OUR_FAULT)] * len(part.recipients)
-        name = group.candidate.connector.name
-        return [replace(judged(answer, policy), connector=name) for answer in answers]
+            log.exception("%s: our own fault; asking to try again", job.queue_id)
+            return [Answer(_OUR_FAULT, connector=connector.name)] * len(part.recipients)
+        return [replace(judged(answer, policy), connector=connector.name) for answer in answers]
 
-    async def _send(
-        self, in_force: InForce, group: Group, envelope: Envelope, content: Content
-    ) -> list[Answer]:
-        way = await self._ways.find(in_force, group)
-        return await self._attempts.deliver(way, envelope, filtered(content, way.firewall))
+    async def _send(self, job: "_Job", group: Group, envelope: Envelope) -> list[Answer]:
+        way = await self._ways.find(job.in_force, group)
+        return await self._attempts.deliver(way, envelope, filtered(job.content, way.firewall))
 
 
-def _log(
-    in_force: InForce,
-    envelope: Envelope,
-    answers: Sequence[Answer],
-    queue_id: str | None,
-    seconds: float,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One message, and what it is delivered by."""
+
+    in_force: InForce
+    envelope: Envelope
+    content: Content
+    received: Received | None
+
+    @property
+    def queue_id(self) -> str:
+        return (self.received.queue_id if self.received is not None else None) or "NOQUEUE"
+
+    def part(self, positions: tuple[Position, ...]) -> Envelope:
+        """The envelope for some of the recipients."""
+        return self.envelope.to(tuple(self.envelope.recipients[n] for n in positions))
+
+
+def _log(job: _Job, answers: Sequence[Answer], seconds: float) -> None:
     """Log what became of each recipient. Nobody gets mail twice because that fails."""
     try:
-        for recipient, answer in zip(envelope.recipients, answers, strict=True):
-            service = in_force.local.names.get(answer.connector or "")
-            log_delivery(queue_id, recipient.address, service, answer, seconds)
+        for recipient, answer in zip(job.envelope.recipients, answers, strict=True):
+            service = job.in_force.local.names.get(answer.connector or "")
+            log_delivery(job.queue_id, recipient.address, service, answer, seconds)
     except Exception:
-        log.exception("our own fault; the answers to %s stand", queue_id or "NOQUEUE")
+        log.exception("our own fault; the answers to %s stand", job.queue_id)

@@ -16,13 +16,13 @@ def status_of(answer: Answer) -> str:
 
 
 def log_delivery(
-    queue_id: str | None, recipient: str, connector: str | None, answer: Answer, seconds: float
+    queue_id: str, recipient: str, connector: str | None, answer: Answer, seconds: float
 ) -> None:
     """`connector`: the name of its service, if it is ours; `seconds` since the message had come."""
     reply = answer.told()
     log.info(
         "%s: to=<%s>, relay=%s, connector=%s, delay=%.2g, dsn=%s, status=%s (%s)",
-        queue_id or "NOQUEUE",
+        queue_id,
         clean(recipient),
         answer.relay or "none",
         connector or "none",

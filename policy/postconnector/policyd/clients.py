@@ -13,7 +13,9 @@ from postconnector.policyd.connection import Answering, Connection
 from postconnector.policyd.limits import Limits
 
 _PAUSE = 1.0
-"""Seconds without accepting after accept(2) failed: too few file descriptors, mostly."""
+"""Seconds without accepting after accept(2) failed, if nobody leaves: too few file descriptors,
+mostly.
+"""
 
 _LOOKS = 4
 """So often in the time that a client may be stalled it is looked at."""
@@ -31,7 +33,7 @@ class Clients:
         self._complaints = Complaints(log)
         self._connections: set[Connection] = set()
         self._loop = asyncio.get_running_loop()
-        self._is_full = False
+        self._is_paused = False
         listener.setblocking(False)
         self._listen()
 
@@ -53,8 +55,15 @@ class Clients:
             self._complaints.sum_up()
 
     def _listen(self) -> None:
-        if self._listener.fileno() >= 0:
+        if self._listener.fileno() >= 0 and len(self._connections) < self._limits.connections:
+            self._is_paused = False
             self._loop.add_reader(self._listener, self._accept)
+
+    def _pause(self, why: str) -> None:
+        """Accept nobody until somebody leaves."""
+        self._complaints.about(why)
+        self._is_paused = True
+        self._loop.remove_reader(self._listener)
 
     def _accept(self) -> None:
         """Accept one client; whoever else waits comes after those who are served already."""
@@ -63,8 +72,7 @@ class Clients:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
-            self._complaints.about(f"can't accept a connection: {error.strerror}")
-            self._loop.remove_reader(self._listener)
+            self._pause(f"can't accept a connection: {error.strerror}")
             self._loop.call_later(_PAUSE, self._listen)
             return
         client.setblocking(False)
@@ -72,12 +80,9 @@ class Clients:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connections.add(Connection(client, self._answering, self._complaints, self._ended))
         if len(self._connections) >= self._limits.connections:
-            self._complaints.about(f"{len(self._connections)} clients: others have to wait")
-            self._is_full = True
-            self._loop.remove_reader(self._listener)
+            self._pause(f"{len(self._connections)} clients: others have to wait")
 
     def _ended(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        if self._is_full:
-            self._is_full = False
+        if self._is_paused:
             self._listen()

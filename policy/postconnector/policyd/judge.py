@@ -207,6 +207,7 @@ class Judge:
         if within and not self._asks_strangers:
             return NOTHING_TO_SAY
         log.warning("%s: recipients unknown, asking to try again", queue_id(request))
+        self._decided("", Stage.END_OF_MESSAGE.value, "deferred")
         return TRY_LATER
 
 

@@ -4,15 +4,31 @@ A request is lines of name=value with an empty line behind them. Attributes that
 for are ignored, as the protocol wants it.
 """
 
+import re
 from collections.abc import Iterator
 
 MOST_BYTES = 64 * 1024
 MOST_ATTRIBUTES = 200
 
-_MOST_REMEMBERED = 2000
-_LONGEST_REMEMBERED = 100
-
 Request = dict[str, str]
+
+
+def _attributes(names: str) -> re.Pattern[str]:
+    """Exactly these, in this order. Nothing is tried twice: a value ends with its line."""
+    return re.compile("\n".join(f"{name}=(?P<{name}>[^\n]*+)" for name in names.split()))
+
+
+_NAMES = """
+request protocol_state protocol_name client_address client_name client_port reverse_client_name
+server_address server_port helo_name sender recipient recipient_count queue_id instance size
+etrn_domain stress sasl_method sasl_username sasl_sender ccert_subject ccert_issuer
+ccert_fingerprint ccert_pubkey_fingerprint encryption_protocol encryption_cipher encryption_keysize
+policy_context
+"""
+_SINCE_3_2 = _attributes(_NAMES)
+_SINCE_3_8 = _attributes(f"{_NAMES} compatibility_level mail_version")
+_NEW = "\ncompatibility_level="
+"""Requests as Postfix sends them are read in one step, which takes half as long."""
 
 
 class ProtocolError(Exception):
@@ -51,30 +67,26 @@ class RequestParser:
         return self._buffer.find(b"\n\n", searched)
 
 
-class _Attributes(dict[bytes, tuple[str, str]]):
-    """What lines say that came lately: most lines of a request are those of the one before."""
-
-    def __missing__(self, line: bytes) -> tuple[str, str]:
-        name, equals, value = line.decode("utf-8", "replace").partition("=")
-        if not equals or not name:
-            raise ProtocolError("a line that is not name=value")
-        if len(line) <= _LONGEST_REMEMBERED:
-            if len(self) >= _MOST_REMEMBERED:
-                self.clear()
-            self[line] = name, value
-        return name, value
-
-
-_attributes = _Attributes()
-
-
 def _parse(block: bytes) -> Request:
     if len(block) > MOST_BYTES:
         raise ProtocolError(f"a request of more than {MOST_BYTES} bytes")
-    lines = block.split(b"\n")
+    text = block.decode("utf-8", "replace")
+    found = (_SINCE_3_8 if _NEW in text else _SINCE_3_2).fullmatch(text)
+    return _parse_any(text) if found is None else found.groupdict()
+
+
+def _parse_any(text: str) -> Request:
+    """The same for a request that is none of Postfix 3.2 to 3.10."""
+    lines = text.split("\n")
     if len(lines) > MOST_ATTRIBUTES:
         raise ProtocolError(f"a request of more than {MOST_ATTRIBUTES} attributes")
-    return dict(map(_attributes.__getitem__, lines))
+    request: Request = {}
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not equals or not name:
+            raise ProtocolError("a line that is not name=value")
+        request[name] = value
+    return request
 
 
 def answer(action: str) -> bytes:

@@ -9,38 +9,40 @@ from postconnector.selection.routing_table import RoutingTable
 
 _MOST_REMEMBERED = 10_000
 _LONGEST_REMEMBERED = 255
+"""Characters; a domain name is shorter."""
+
 _ENCAPSULATED = "IMCEA"
+"""How the local part of an address begins that stands for one of another type."""
 
 
 class WithinLimits:
     """For one organization, by its routing table."""
 
     def __init__(self, organization: Organization, routing: RoutingTable) -> None:
-        sizes = [connector.max_message_size.limit for connector in organization.connectors]
-        sizes += [link.max_message_size.limit for link in organization.settings.site_links]
-        self._smallest = min((size for size in sizes if size is not None), default=None)
+        limits = [connector.max_message_size.limit for connector in organization.connectors]
+        limits += [link.max_message_size.limit for link in organization.settings.site_links]
+        self._smallest = min((limit for limit in limits if limit is not None), default=None)
         self._routing = routing
         self._names: dict[str, str] = {}
 
     def covers(self, size: int) -> bool:
-        """Whether a message of `size` bytes is within every limit there is."""
-        return self._smallest is None or size <= self._smallest
+        """Whether a message of `size` bytes is within every limit there is; 0: it is not known."""
+        return self._smallest is None or max(size, 1) <= self._smallest
 
     def connector(self, recipient: str) -> str:
         """The name of the connector that takes such messages; empty: there is none."""
         local_part, _, domain = recipient.rpartition("@")
+        if local_part[: len(_ENCAPSULATED)].upper() == _ENCAPSULATED:
+            return self._select(recipient)
         name = self._names.get(domain)
-        if name is None or local_part[: len(_ENCAPSULATED)].upper() == _ENCAPSULATED:
-            return self._select(recipient, local_part, domain)
-        return name
-
-    def _select(self, recipient: str, local_part: str, domain: str) -> str:
-        outcome = self._routing.select(recipient)
-        name = outcome.connector.name if isinstance(outcome, Selected) else ""
-        # Of an encapsulated address the domain says nothing, nor where there is no domain.
-        if domain and local_part[: len(_ENCAPSULATED)].upper() != _ENCAPSULATED:
-            if len(self._names) >= _MOST_REMEMBERED:
-                self._names.clear()
-            if len(domain) <= _LONGEST_REMEMBERED:
+        if name is None:
+            name = self._select(recipient)
+            if domain and len(domain) <= _LONGEST_REMEMBERED:
+                if len(self._names) >= _MOST_REMEMBERED:
+                    self._names.clear()
                 self._names[domain] = name
         return name
+
+    def _select(self, recipient: str) -> str:
+        outcome = self._routing.select(recipient)
+        return outcome.connector.name if isinstance(outcome, Selected) else ""
