@@ -18,7 +18,7 @@ from tests.lab.agent_connectors import SERVICE, by_dns, by_smart_hosts, server
 from tests.lab.certificates import CertificateAuthority
 from tests.lab.child import Child, stop_child
 from tests.lab.dns_server import NsdServer, zone
-from tests.lab.load import Load, Outcome
+from tests.lab.load import Load, Outcome, was_cut
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import Peer, plain_receiver, tls_partner
 from tests.postfix.conftest import HostMaker
@@ -99,13 +99,6 @@ class Chaos:
             reasons = [d.text for d in failures.get(message_id, ())]
             assert len(cuts) >= times, f"{message_id} {times} times too often, but {reasons}"
         return duplicates
-
-
-def was_cut(text: str) -> bool:
-    """Whether this attempt may have delivered the message: Postfix says so, or the agent does."""
-    if text.startswith("delivery temporarily suspended"):
-        return False
-    return "message may be sent more than once" in text or "may be delivered twice" in text
 
 
 @pytest.fixture

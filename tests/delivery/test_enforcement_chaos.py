@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab.certificates import CertificateAuthority
-from tests.lab.mixed_load import LOCAL, REFUSED, MixedLoad, arrivals, failures
+from tests.lab.load import was_cut
+from tests.lab.mixed_load import REFUSED, arrivals, failures
 from tests.lab.supervised import Enforced
 
 NewWorld = Callable[[str], Enforced]
@@ -25,16 +26,11 @@ def new_world(root: Path, enter: ExitStack, authority: CertificateAuthority) -> 
     return lambda milter: Enforced(root, enter, authority, milter)
 
 
-def was_cut(text: str) -> bool:
-    """Whether the receiver may have the message although this attempt failed."""
-    return "message may be sent more than once" in text or "may be delivered twice" in text
-
-
-def assert_accounted(world: Enforced, load: MixedLoad) -> None:
+def assert_accounted(world: Enforced) -> None:
     """Everybody has got what is his, and nobody anything else."""
     found = arrivals(world.host, world.peer)
-    wanted = {key: fate for key, fate in load.expected.items() if fate != REFUSED}
-    refused = [key for key, fate in load.expected.items() if fate == REFUSED]
+    wanted = {key: fate for key, fate in world.load.expected.items() if fate != REFUSED}
+    refused = [key for key, fate in world.load.expected.items() if fate == REFUSED]
     assert found.by.keys() == wanted.keys()
     assert {key: set(by) for key, by in found.by.items()} == {k: {f} for k, f in wanted.items()}
     assert found.reported == dict.fromkeys(refused, 1)
@@ -47,11 +43,11 @@ def assert_accounted(world: Enforced, load: MixedLoad) -> None:
     assert bounced <= set(refused)
 
 
-def torment(world: Enforced, load: MixedLoad, plan: list[tuple[str, str]]) -> None:
+def torment(world: Enforced, plan: list[tuple[str, str]]) -> None:
     """Hurt a daemon, each time under load, until it is missed; then heal it."""
     for name, how in plan:
         daemon = world.daemons[name]
-        load.begin(_EACH)
+        world.load.begin(_EACH)
         world.wait_arriving(20)
         since = world.log_size()
         if how == "kill":
@@ -62,7 +58,7 @@ def torment(world: Enforced, load: MixedLoad, plan: list[tuple[str, str]]) -> No
             daemon.hold()
             world.wait_missed(daemon, since)
             daemon.let_go()
-    load.end()
+    world.load.end()
 
 
 def plan_of(names: list[str], seed: int) -> list[tuple[str, str]]:
@@ -85,11 +81,6 @@ def plan_of(names: list[str], seed: int) -> list[tuple[str, str]]:
 def test_daemons_are_killed_and_held(new_world: NewWorld, names: list[str], milter: str) -> None:
     world = new_world(milter)
     world.be_impatient()
-    load = MixedLoad(world.by_sendmail if milter == "sendmail" else world.by_smtp)
-    try:
-        torment(world, load, plan_of(names, seed=5))
-        world.wait_drained()
-    finally:
-        load.close()
-    assert LOCAL in load.expected.values()
-    assert_accounted(world, load)
+    torment(world, plan_of(names, seed=5))
+    world.wait_drained()
+    assert_accounted(world)

@@ -3,6 +3,7 @@
 It stays, answers each recipient once, delivers whatever comes well, and holds on to nothing.
 """
 
+import re
 import smtplib
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,10 +21,10 @@ from tests.lab.peers import Peer, plain_receiver
 from tests.postfix.conftest import HostMaker
 
 PORT, GARBAGE_PORT = free_port(), free_port()
-SESSIONS = 400
+SESSIONS = 800
 PEERS = 200
 MOST_GROWTH = 4 * 1024**2
-"""Bytes: a part of what is said in the sessions."""
+"""Bytes: less than all that is said in these sessions."""
 
 HEAD = b"LHLO client.test\r\nXFORWARD IDENT=4Q7 NAME=mx.test\r\n"
 TAKEN = (
@@ -127,7 +128,7 @@ def test_next_hops(agent: Agent, enter: ExitStack) -> None:
         if code // 100 == 2:
             assert peers.took(address), (address, text, said)
         if code // 100 == 5:
-            assert b"5" in said, (address, text, said)
+            assert re.search(rb"(?:^|\n)5[0-9]{2}", said), (address, text, said)
     assert len(peers.said) == PEERS + 20
     agent.delivers(2)
     agent.is_well(files, bytes_before)

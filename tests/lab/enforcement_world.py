@@ -203,7 +203,7 @@ class EnforcementWorld:
     def reports(self, sender: str) -> list[Report]:
         """The notifications that a sender on the host has got."""
         return [
-            Report(re.sub(r"\n[ \t]+", " ", data.decode()))
+            Report(re.sub(rb"\n[ \t]+", b" ", data).decode(errors="replace"))
             for data in self.host.mail()
             if data.startswith(b"Return-Path: <>\n") and _original_to(data) == sender
         ]

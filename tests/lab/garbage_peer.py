@@ -34,18 +34,22 @@ class GarbagePeer(Server):
         self._seed = seed
         self._words = words
         self._listener: socket.socket | None = None
-        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     def start(self) -> None:
         """Listen."""
         self._listener = socket.create_server(("", self.port), backlog=100)
-        self._thread.start()
+        self._threads[0].start()
 
     def stop(self) -> None:
-        """Stop listening, after the session that is under way."""
+        """Stop listening. The clients must have left."""
         if self._listener is not None:
             self._listener.shutdown(socket.SHUT_RDWR)
-            self._thread.join(_PATIENCE)
+            for (
+                thread
+            ) in self._threads:  # it grows until the first of them, which accepts, has ended
+                thread.join(_PATIENCE)
+                assert not thread.is_alive(), "a client did not leave"
             self._listener.close()
 
     def took(self, address: str) -> bool:
@@ -60,13 +64,17 @@ class GarbagePeer(Server):
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            with client, suppress(OSError):
-                client.settimeout(_PATIENCE)
-                self._talk(client, client.getsockname()[0])
+            self._threads.append(threading.Thread(target=self._talk, args=(client,), daemon=True))
+            self._threads[-1].start()
 
-    def _talk(self, client: socket.socket, address: str) -> None:
+    def _talk(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            client.settimeout(_PATIENCE)
+            self._converse(client, client.getsockname()[0])
+
+    def _converse(self, client: socket.socket, address: str) -> None:
         chance = random.Random(f"{self._seed} {address}")
-        good = chance.randrange(len(_DIALOGUE) + 1)
+        good = chance.randrange(len(_DIALOGUE))
         garbage = b"".join(self._garbage(chance) for _ in range(chance.randrange(1, 4)))
         heard = self.heard.setdefault(address, b"")
         for reply in _DIALOGUE[:good]:

@@ -73,6 +73,13 @@ class Load:
                 self.accepted[f"<{message_id}>"] = recipient
 
 
+def was_cut(text: str) -> bool:
+    """Whether this attempt may have delivered the message: Postfix says so, or the agent does."""
+    if text.startswith("delivery temporarily suspended"):
+        return False
+    return "message may be sent more than once" in text or "may be delivered twice" in text
+
+
 class Outcome:
     """What came of a load, when it has drained to these receivers."""
 

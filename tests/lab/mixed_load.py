@@ -118,6 +118,11 @@ class MixedLoad:
         for submission in self._submissions:
             submission.result()
 
+    @property
+    def is_submitted(self) -> bool:
+        """Whether all are."""
+        return all(submission.done() for submission in self._submissions)
+
     def close(self) -> None:
         """Submit no more."""
         self._clients.shutdown(cancel_futures=True)

@@ -129,6 +129,8 @@ class Enforced:
             daemon.start()
             enter.callback(daemon.end)
         a.publish(connectors(self.peer, milter))
+        self.load = MixedLoad(self._by_sendmail if milter == "sendmail" else self._by_smtp)
+        enter.callback(self.load.close)
 
     def be_impatient(self) -> None:
         """Shorten what was compiled; the next apply puts it right."""
@@ -140,14 +142,14 @@ class Enforced:
             path.write_text(text)
         self.host.postfix("reload").check_returncode()
 
-    def by_smtp(self, messages: Sequence[tuple[str, Sequence[str], bytes]]) -> None:
+    def _by_smtp(self, messages: Sequence[tuple[str, Sequence[str], bytes]]) -> None:
         """Have the client send them."""
         address = self.client.smtp_address, self.client.smtp_port or 0
         with smtplib.SMTP(*address, timeout=30) as session:
             for sender, recipients, content in messages:
                 session.sendmail(sender, recipients, content)
 
-    def by_sendmail(self, messages: Sequence[tuple[str, Sequence[str], bytes]]) -> None:
+    def _by_sendmail(self, messages: Sequence[tuple[str, Sequence[str], bytes]]) -> None:
         """Have programs on the host send them."""
         for sender, recipients, content in messages:
             self.host.sendmail(sender, recipients, content.replace(b"\r\n", b"\n"))
@@ -160,15 +162,16 @@ class Enforced:
         return sum(len(os.listdir(folder)) for folder in folders if folder.exists())
 
     def wait_arriving(self, more: int) -> None:
-        """Wait until more have arrived than there are now, or all."""
+        """Wait until so many more have arrived than there are now."""
         wanted = self.arrived() + more
-        self._wait_while_busy(lambda: self.arrived() >= wanted, f"{more} more messages")
+        wait_until(lambda: self.arrived() >= wanted or None, f"{more} more messages", 40)
 
     def wait_missed(self, daemon: Supervised, since: int) -> None:
         """Wait until the host's log says that a daemon is missed, or nothing is left to do."""
         log = self._log()
-        self._wait_while_busy(
-            lambda: daemon.is_missed in log.read_bytes()[since:], "the daemon to be missed"
+        wait_until(
+            lambda: daemon.is_missed in log.read_bytes()[since:] or self._is_idle() or None,
+            "the daemon to be missed",
         )
 
     def log_size(self) -> int:
@@ -176,7 +179,7 @@ class Enforced:
         return self._log().stat().st_size
 
     def wait_drained(self, timeout: float = 60.0) -> None:
-        """Wait until no queue holds anything.
+        """Wait until all are submitted, and no queue holds anything.
 
         They try again by themselves, and are helped once in a while: see `load.Outcome`.
         """
@@ -196,12 +199,8 @@ class Enforced:
             queues = self.client.queue() + self.host.queue()
             raise TimeoutError(f"{error}: {len(queues)}, {queues[:5]}") from None
 
-    def _wait_while_busy(self, condition: Callable[[], bool], what: str) -> None:
-        wait_until(lambda: condition() or self._is_idle() or None, what, 40)
-
     def _is_idle(self) -> bool:
-        """Asked from where a message comes to where it goes, so that none is passed over."""
-        return not any(
+        return self.load.is_submitted and not any(
             files
             for instance in (self.client, self.host, self.peer)
             for folder in _SPOOL

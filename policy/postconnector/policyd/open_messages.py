@@ -1,18 +1,37 @@
-"""The recipients of messages that are being received, by the request attribute `instance`. Pure."""
+"""The recipients of messages that are being received, by the request attribute `instance`."""
 
+import re
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 MOST_OPEN_RECIPIENTS = 200_000
 
+_UNDERWAY = 600.0
+"""Seconds from our start in which messages may end that began before it."""
+
+_BEGAN = re.compile(r"[0-9a-f]{1,16}\.([0-9a-f]{1,16})\.([0-9a-f]{1,8})\.[0-9a-f]{1,16}")
+"""How smtpd(8) of Postfix 3 makes an `instance`: process, MAIL FROM (s, µs since 1970), number."""
+
 
 class OpenMessages:
-    """Bounded: the oldest are forgotten first."""
+    """Bounded: the oldest are forgotten first.
 
-    def __init__(self, most_recipients: int = MOST_OPEN_RECIPIENTS) -> None:
+    `now`: the time in seconds since 1970, by the clock that Postfix goes by.
+    """
+
+    def __init__(
+        self,
+        most_recipients: int = MOST_OPEN_RECIPIENTS,
+        now: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._most = most_recipients
         self._count = 0
         self._messages: OrderedDict[str, list[str]] = OrderedDict()
+        self._since = now()
+        self._uptime = uptime
+        self._underway_until = uptime() + _UNDERWAY
 
     def add(self, instance: str, recipient: str) -> None:
         """Remember a recipient of a message."""
@@ -22,9 +41,21 @@ class OpenMessages:
             self.forget(next(iter(self._messages)))
 
     def recipients(self, instance: str) -> Sequence[str]:
-        """The recipients of a message, each as often as it was named."""
+        """The recipients of a message, each as often as it was named.
+
+        None of a message that began before us: those that were named since may be as many as
+        Postfix counts and yet be others, as some are refused after we were asked.
+        """
+        if self._began_before_us(instance):
+            return ()
         return self._messages.get(instance, ())
 
     def forget(self, instance: str) -> None:
         """The message has ended."""
         self._count -= len(self._messages.pop(instance, ()))
+
+    def _began_before_us(self, instance: str) -> bool:
+        if self._uptime() > self._underway_until:
+            return False
+        began = _BEGAN.fullmatch(instance)
+        return began is not None and int(began[1], 16) + int(began[2], 16) / 1e6 < self._since

@@ -6,7 +6,7 @@ agent's group may read, as the agent is not root; those of other connectors are 
 
 from collections.abc import Iterator, Mapping
 
-from postconnector.postfix.agent_path import AGENT_PATH_LHLO
+from postconnector.postfix.agent_path import agent_path_settings
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
@@ -35,10 +35,7 @@ def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service
         settings = (*_talks_to_the_agent(AGENT_SERVICE, facts), *_like_smtp(facts))
         yield Service(AGENT_SERVICE, connectors, settings, program="lmtp")
     if local.has_connectors:
-        settings = (
-            *_talks_to_the_agent(AGENT_PATH_SERVICE, facts),
-            Setting("lmtp_lhlo_name", AGENT_PATH_LHLO, "the agent knows why it comes"),
-        )
+        settings = (*_talks_to_the_agent(AGENT_PATH_SERVICE, facts), *agent_path_settings())
         yield Service(AGENT_PATH_SERVICE, (), settings, program="lmtp")
 
 

@@ -29,6 +29,19 @@ MOST_RECIPIENTS = 1000
 _RETURN_RESTRICTIONS = "postconnector_return_restrictions"
 _AS_IT_CAME = "it has been through all this already"
 _ONLY_US = "only the delivery agent reaches it"
+_AS_IT_IS = "what is handed back is the message as it was"
+_LMTP_CHANGES = (
+    "lmtp_generic_maps",
+    "lmtp_header_checks",
+    "lmtp_mime_header_checks",
+    "lmtp_nested_header_checks",
+    "lmtp_body_checks",
+    "lmtp_discard_lhlo_keywords",
+    "lmtp_discard_lhlo_keyword_address_maps",
+    "lmtp_reply_filter",
+)
+"""By which the host may change mail to an LMTP server of its own."""
+
 _SINCE = {
     "smtpd_policy_service_policy_context": (3, 1),
     "smtpd_forbid_unauth_pipelining": (3, 9),
@@ -39,6 +52,14 @@ _SINCE = {
 def agent_path(host: HostSettings) -> str:
     """Where FILTER leads a message whose recipients need answers of their own."""
     return f"{AGENT_PATH_SERVICE}:{host.delivery_agent}"
+
+
+def agent_path_settings() -> Iterator[Setting]:
+    """Of the lmtp(8) service of that path: what is handed back must have come as it was."""
+    yield Setting("lmtp_lhlo_name", AGENT_PATH_LHLO, "the agent knows why it comes")
+    yield Setting("lmtp_line_length_limit", "0", _AS_IT_IS)
+    for name in _LMTP_CHANGES:
+        yield Setting(name, "", _AS_IT_IS)
 
 
 def return_parameter(policy_service: str) -> Parameter:
