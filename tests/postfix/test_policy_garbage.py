@@ -43,6 +43,7 @@ QUESTIONS = [
     netstring(f"{CERTIFICATE_MAP}/All [192.0.2.1]:25"),
     netstring(f"{REASON_MAP}/All bob@fabrikam.test"),
     netstring("virtual bob@fabrikam.test"),
+    netstring(f"{TRANSPORT_MAP} s:{'a ' * 40_000}"),
 ]
 
 

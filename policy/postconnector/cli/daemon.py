@@ -7,12 +7,14 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from postconnector.cli.failure import CommandFailedError
+from postconnector.daemon.certificate_watch import CertificateWatch
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.daemon.own_user import NoSuchUserError, give_up_root
 from postconnector.daemon.published import FileInForce
@@ -76,6 +78,13 @@ def rules() -> tuple[NamedRule, ...]:
         return load_rules()
     except RulesError as error:
         raise CommandFailedError(os.EX_CONFIG, str(error)) from None
+
+
+def unusable(watch: CertificateWatch | None) -> Callable[[], Mapping[str, str]]:
+    """Why connectors must not be used now, by what was last published of certificates."""
+    if watch is None:
+        return dict
+    return lambda: watch.unusable(datetime.now(UTC))
 
 
 def find_postfix(arguments: argparse.Namespace, without: str) -> PostfixHost | None:

@@ -71,12 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         follower = Follower(published, maker.make)
         machinery = Machinery(Surroundings.of(host).own)
         postfix = machinery.own_postfix(host) if host is not None else None
-        agent = machinery.agent(follower.current, rules, postfix)
+        watch = CertificateWatch.of(host.config_directory) if host is not None else None
+        agent = machinery.agent(follower.current, rules, postfix, daemon.unusable(watch))
 
         def ready() -> None:
             visibility.ready_in_loop(endpoint)
-            if host is not None:
-                watch = CertificateWatch.of(host.config_directory)
+            if watch is not None:
                 report_certificates(watch, visibility.metrics, asyncio.get_running_loop())
 
         asyncio.run(_serve(listener, ready, follower, machinery, agent, visibility))

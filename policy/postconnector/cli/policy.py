@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 
 from postconnector.cli import daemon
 from postconnector.cli.command import Command
@@ -19,7 +18,7 @@ from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.visibility import Visibility
 from postconnector.model.organization import HostSettings
 from postconnector.policyd.lookup_server import LookupServer
-from postconnector.policyd.lookups import Lookups, Unusable
+from postconnector.policyd.lookups import Lookups
 from postconnector.policyd.server import PolicyServer
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.own_domains import OwnDomains
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         daemon.listening(wanted, host, arguments.user) as (listener, endpoint),
     ):
         watch = CertificateWatch.of(host.config_directory) if host is not None else None
-        lookups = LookupServer(Lookups(_unusable(watch)))
+        lookups = LookupServer(Lookups(daemon.unusable(watch)))
         kept = KeptDomains(OwnDomains(host) if host is not None else None)
         server = PolicyServer(published, kept, rules, hostname, metrics=visibility.metrics)
 
@@ -73,13 +72,6 @@ def _listening_for_lookups(text: str, host: PostfixHost | None) -> Iterator[sock
             except CommandFailedError as error:
                 log.error("no lookups are answered: %s", error)
         yield listener
-
-
-def _unusable(watch: CertificateWatch | None) -> Unusable:
-    """By what was last published of certificates."""
-    if watch is None:
-        return dict
-    return lambda: watch.unusable(datetime.now(UTC))
 
 
 async def _serve(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from postconnector.certificates.state import StateError
 from postconnector.delivery.answer import Answer
 from postconnector.delivery.attempts import Attempts
 from postconnector.delivery.content import Content
@@ -78,8 +79,8 @@ class Agent:
         job = _Job(in_force, envelope, content, received if self._postfix is not None else None)
         try:
             grouping = await self._grouping(job)
-        except PostfixError as error:
-            log.error("%s: Postfix can't be asked for its domains: %s", job.queue_id, error)
+        except (PostfixError, StateError) as error:
+            log.error("%s: can't be judged now: %s", job.queue_id, error)
             return [Answer(_OUR_FAULT) for _ in envelope.recipients]
         answers = await self._carry_out(job, grouping)
         await self._report(job, relayed(envelope, answers))

@@ -46,8 +46,8 @@ class Message:
 
     `recipients`: each with what selection says of it. `size` in bytes: declared at RCPT (0: not),
     real later. `headers`: names and values in their order, None where the stage has none (the
-    policy service). `unusable`: why a connector must not be used now, by its name, as a missing
-    certificate of its own.
+    policy service). `unusable`: at DELIVERY, why a connector must not be used now, by its name: its
+    own certificate is missing, or expired.
     """
 
     stage: Stage

@@ -114,10 +114,22 @@ class Connection:
                 self._complaints.about("a client went away in the middle of a request")
             self.end()
             return
+        if (request := self._parser.only(data)) is not None:
+            self._answer_one(request)
+            return
         if not self._parser.pending:
             self._since = None
         self._requests = self._parser.feed(data)
         self._answer()
+
+    def _answer_one(self, request: Request) -> None:
+        """The usual way of a request, which could go by _answer() as well."""
+        self._since = None
+        action = self._action_at_once(request)
+        if action is None:
+            self._ask(request)
+        else:
+            self._send(self._line(action))
 
     def _answer(self) -> None:
         """Answer what has come, until somebody has to be asked."""

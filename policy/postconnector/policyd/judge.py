@@ -6,7 +6,7 @@ of a message are remembered from RCPT TO.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -62,10 +62,7 @@ class _UnknownDomainError(Exception):
 
 
 class Judge:
-    """Answers requests by the connectors of one organization, as its server of this name.
-
-    `unusable`: why connectors must not be used now, by their names.
-    """
+    """Answers requests by the connectors of one organization, as its server of this name."""
 
     def __init__(
         self,
@@ -74,7 +71,6 @@ class Judge:
         kept_domains: KeptDomains,
         rules: Sequence[NamedRule],
         server: str | None = None,
-        unusable: Callable[[], Mapping[str, str]] = dict,
         decided: Decided = lambda _connector, _stage, _verdict: None,
     ) -> None:
         self._local = LocalRouting(organization, server)
@@ -83,7 +79,6 @@ class Judge:
         self._kept_domains = kept_domains
         self._rules = rules
         self._asks_strangers = any(not rule.is_ours for rule in rules)
-        self._unusable = unusable
         self._decided = decided
 
     async def action(self, request: Request) -> str:
@@ -143,7 +138,6 @@ class Judge:
 
     def _for_all(self, request: Request, routes: tuple[RecipientRoute, ...], size: int) -> str:
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
-        message = replace(message, unusable=self._unusable())
         verdict = judge(self._rules, message).of_whole(message)
         if verdict is None and any(route.moved and not route.kept for route in routes):
             detour = common_detour(map(self._with_kept, routes))

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 
+from postconnector.policyd.complaints import Complaints
 from postconnector.policyd.lookups import Lookups
 from postconnector.policyd.socketmap import (
     Question,
@@ -20,6 +21,9 @@ from postconnector.policyd.socketmap import (
 _IDLE = 300.0
 """Seconds; longer than Postfix keeps a connection (100 s)."""
 
+_SUMS_UP_EVERY = 60.0
+"""Seconds."""
+
 _MOST_CLIENTS = 2000
 """More than Postfix has processes that may ask (default_process_limit for each service)."""
 
@@ -31,6 +35,7 @@ class LookupServer:
 
     def __init__(self, lookups: Lookups) -> None:
         self.lookups = lookups
+        self.complaints = Complaints(log)
         self.clients: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
@@ -42,6 +47,11 @@ class LookupServer:
             self._server = await loop.create_unix_server(self._client, sock=listener)
         else:
             self._server = await loop.create_server(self._client, sock=listener)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        self.complaints.sum_up()
+        asyncio.get_running_loop().call_later(_SUMS_UP_EVERY, self._sum_up)
 
     def stop(self) -> None:
         """Take no more connections and end those that are open; Postfix connects anew."""
@@ -54,8 +64,8 @@ class LookupServer:
         """The answer as it is sent, whatever goes wrong."""
         try:
             return netstring(self.lookups.answer(question))
-        except Exception:
-            log.exception("our own fault; asking to try again")
+        except Exception as error:
+            self.complaints.about_ourselves(error)
             return netstring(try_later("this can't be looked up now"))
 
     def _client(self) -> "_Client":
@@ -77,7 +87,9 @@ class _Client(asyncio.Protocol):
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("not a stream")
         if len(self._server.clients) >= _MOST_CLIENTS:
-            log.warning("closing a connection: there are %d already", _MOST_CLIENTS)
+            self._server.complaints.about(
+                f"closing a connection: there are {_MOST_CLIENTS} already"
+            )
             transport.abort()
             return
         self._transport = transport
@@ -93,7 +105,7 @@ class _Client(asyncio.Protocol):
             for question in self._parser.feed(data):
                 self._transport.write(self._server.answer(question))
         except SocketmapError as error:
-            log.warning("closing a connection: the client sent %s", error)
+            self._server.complaints.about(f"closing a connection: the client sent {error}")
             self._is_broken = True
             self._transport.close()
 
@@ -114,7 +126,7 @@ class _Client(asyncio.Protocol):
         if self._transport is not None:
             self._server.clients.discard(self._transport)
             if self._parser.pending and not self._is_broken and exc is None:
-                log.warning("a client went away in the middle of a question")
+                self._server.complaints.about("a client went away in the middle of a question")
 
     def _wait(self) -> None:
         """Hang up on a client that neither asks nor reads."""

@@ -11,7 +11,12 @@ from urllib.parse import unquote
 from postconnector.certificates.state import StateError
 from postconnector.policyd.socketmap import NOT_FOUND, Question, found, try_later
 from postconnector.policyd.turns import Turns
-from postconnector.postfix.live_routes import CERTIFICATE_MAP, REASON_MAP, TRANSPORT_MAP
+from postconnector.postfix.live_routes import (
+    CERTIFICATE_MAP,
+    LONGEST_ROUTE,
+    REASON_MAP,
+    TRANSPORT_MAP,
+)
 
 _NO_CERTIFICATE = "4.7.5"
 
@@ -43,7 +48,8 @@ class Lookups:
         """A route `service:hop, hop` with the hop first whose turn it is, the others behind it."""
         service, colon, rest = route.partition(":")
         hops = [hop for hop in rest.replace(",", " ").split(" ") if hop]
-        if not (service and colon and hops) or not route.isprintable():
+        is_short = len(route) <= LONGEST_ROUTE
+        if not (service and colon and hops and is_short) or not route.isprintable():
             return try_later("this is no route")
         first = self._turns.whose(route, len(hops))
         return found(f"{service}:{', '.join([*hops[first:], *hops[:first]])}")

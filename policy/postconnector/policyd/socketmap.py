@@ -35,16 +35,23 @@ class QuestionParser:
     def feed(self, data: bytes) -> Iterator[Question]:
         """Give every question that `data` completes; SocketmapError where one is none."""
         self._buffer += data
-        while (text := self._next()) is not None:
-            yield _question(text)
+        start = 0
+        try:
+            while (found := self._next(start)) is not None:
+                text, start = found
+                yield _question(text)
+        finally:
+            self._buffer = self._buffer[start:]
 
     @property
     def pending(self) -> bool:
         """Whether part of a question has come."""
         return bool(self._buffer)
 
-    def _next(self) -> bytes | None:
-        digits, colon, rest = self._buffer.partition(b":")
+    def _next(self, start: int) -> tuple[bytes, int] | None:
+        """The question that begins at `start`, and where the next one does."""
+        head = self._buffer[start : start + _MOST_DIGITS + 1]
+        digits, colon, _ = head.partition(b":")
         if (digits or colon) and not _is_length(digits, whole=bool(colon)):
             raise SocketmapError("no length in digits")
         if not colon:
@@ -52,12 +59,13 @@ class QuestionParser:
         length = int(digits)
         if length > MOST_BYTES:
             raise SocketmapError(f"a question of more than {MOST_BYTES} bytes")
-        if len(rest) <= length:
+        begin = start + len(digits) + 1
+        end = begin + length
+        if len(self._buffer) <= end:
             return None
-        if rest[length : length + 1] != b",":
+        if self._buffer[end : end + 1] != b",":
             raise SocketmapError("a question without a comma behind it")
-        self._buffer = rest[length + 1 :]
-        return rest[:length]
+        return self._buffer[begin:end], end + 1
 
 
 def _is_length(digits: bytes, *, whole: bool) -> bool:

@@ -41,17 +41,21 @@ def can_ask(facts: PostfixFacts) -> bool:
     """Whether this Postfix was built with what it takes (3.0 and later are, by default)."""
     return facts.table_types >= TABLE_TYPES
 
+LONGEST_ROUTE = 8000
+"""Characters; some 200 smart hosts. Those of a longer one are tried in their order."""
+
 
 def routes_in_turn(local: LocalRouting, facts: PostfixFacts) -> frozenset[str]:
     """The routes, as they stand in a transport table, whose smart hosts take turns."""
     if not can_ask(facts):
         return frozenset()
-    return frozenset(
+    routes = (
         f"{service.name}:{local.next_hop(connector)}"
         for service in local.services
         for connector in service.connectors
         if _has_several_hosts(local, connector)
     )
+    return frozenset(route for route in routes if len(route) <= LONGEST_ROUTE)
 
 
 def round_robin_table(routes: Mapping[str, str], in_turn: Collection[str]) -> Iterator[Table]:
