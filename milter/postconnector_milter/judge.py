@@ -8,13 +8,16 @@ from dataclasses import replace
 from postconnector.daemon.metrics import Metrics
 from postconnector.enforcement.judgement import judge
 from postconnector.enforcement.message import Message, Stage
-from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
+from postconnector.enforcement.recipient_route import (
+    RecipientRoute,
+    connectors_of,
+    route_recipient,
+)
 from postconnector.enforcement.rule import Defer, Refuse, TakeAgentPath, Verdict
 from postconnector.enforcement.rules import NamedRule
 from postconnector.enforcement.size import too_big
 from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
-from postconnector.selection.outcome import Candidate, NonDelivery, Selected
 from postconnector.selection.routing_table import RoutingTable
 from postconnector_milter.message import OpenMessage
 
@@ -62,7 +65,7 @@ class Judge:
             verdict = self._of_rules(message, routes, queue_id)
             self._metrics.answered(_STAGE.value, time.perf_counter() - began)
         word = _told(verdict, queue_id)
-        for name in {_connector(route) for route in routes}:
+        for name in connectors_of(routes):
             self._metrics.decided(name, _STAGE.value, word)
         return verdict
 
@@ -103,11 +106,3 @@ def _told(verdict: Verdict | None, queue_id: str | None) -> str:
         case Refuse(code, enhanced, text) | Defer(code, enhanced, text):
             log.info("%s: %s: %d %s %s", queue_id, _STAGE.value, code, enhanced, text)
     return "refused" if isinstance(verdict, Refuse) else "deferred"
-
-
-def _connector(route: RecipientRoute) -> str | None:
-    """The name of the connector that is decided about; None: none."""
-    match route.outcome:
-        case Selected(candidate) | NonDelivery(largest=Candidate() as candidate):
-            return None if route.kept else candidate.connector.name
-    return None

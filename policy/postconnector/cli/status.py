@@ -39,6 +39,10 @@ from postconnector.selection.routing_table import RoutingTable
 ALL_IS_WELL, SEE_TO_IT = 0, 1
 
 
+_NO_TRANSPORT = "mail transport unavailable"
+"""Postfix' words where FILTER has named a service that is not there now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Recipients that wait, by the connector that they take (None: none of them)."""
@@ -192,6 +196,12 @@ def _look_at_the_queue(status: Status, host: PostfixHost, table: RoutingTable) -
         name = outcome.connector.name if isinstance(outcome, Selected) else None
         counts[name] += 1
         reasons.setdefault(name, Counter())[recipient.reason] += 1
+    lost = sum(recipient.reason.startswith(_NO_TRANSPORT) for recipient in recipients)
+    if lost:
+        status.problems.append(
+            f"{lost} recipients wait for a connector that is no more, or is carried out otherwise"
+            f" ({_NO_TRANSPORT}): postsuper -r QUEUE_ID routes their messages anew"
+        )
     for name, count in counts.most_common():
         reason = reasons[name].most_common(1)[0][0]
         status.waiting.append(Waiting(name, count, reason))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postconnector.model.address_space import Specificity
-from postconnector.selection.outcome import Candidate, Outcome, Selected
+from postconnector.selection.outcome import Candidate, NonDelivery, Outcome, Selected
 from postconnector.selection.routing_table import RoutingTable
 
 
@@ -26,6 +26,14 @@ class RecipientRoute:
     moved: bool = False
     only_default: bool = False
     kept: bool = False
+
+    @property
+    def connector_name(self) -> str | None:
+        """Of the connector that is decided about: the one that takes it, or is too small for it."""
+        match self.outcome:
+            case Selected(candidate) | NonDelivery(largest=Candidate() as candidate):
+                return None if self.kept else candidate.connector.name
+        return None
 
 
 def route_recipient(routing: RoutingTable, recipient: str, size: int) -> RecipientRoute:
@@ -55,3 +63,8 @@ def common_detour(routes: Iterable[RecipientRoute]) -> Candidate | None:
     if not every or len(connectors) != 1 or not any(route.moved for route in routes):
         return None
     return next(iter(connectors.values()))
+
+
+def connectors_of(routes: Iterable[RecipientRoute]) -> set[str | None]:
+    """The names of all connectors that are decided about."""
+    return {route.connector_name for route in routes}

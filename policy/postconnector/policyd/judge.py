@@ -15,6 +15,7 @@ from postconnector.enforcement.message import Client, Message, Stage
 from postconnector.enforcement.recipient_route import (
     RecipientRoute,
     common_detour,
+    connectors_of,
     route_recipient,
 )
 from postconnector.enforcement.rule import Refuse, TakeAgentPath, Verdict
@@ -32,8 +33,8 @@ from postconnector.selection.outcome import Candidate, Selected
 NOTHING_TO_SAY = "DUNNO"
 TRY_LATER = "451 4.3.0 Connector policy service can't judge this message now"
 
-Decided = Callable[[str, str, str], None]
-"""Told the connector (empty: none), the stage and what was decided, for the metrics."""
+Decided = Callable[[str | None, str, str], None]
+"""Told the connector (None: none), the stage and what was decided, for the metrics."""
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Judge:
             verdict = judge(self._rules, message).of_whole(message)
             if verdict is not None:
                 return self._say(request, message, verdict)
-        self._decided(_connector(route), Stage.RCPT.value, "accepted")
+        self._decided(route.connector_name, Stage.RCPT.value, "accepted")
         if instance := request.get("instance"):
             self._messages.add(instance, recipient)
         return NOTHING_TO_SAY
@@ -147,7 +148,7 @@ class Judge:
             verdict = TakeAgentPath("the recipients need different connectors because of the size")
         if verdict is not None:
             return self._say(request, message, verdict)
-        for name in {_connector(route) for route in routes}:
+        for name in connectors_of(routes):
             self._decided(name, message.stage.value, "accepted")
         return NOTHING_TO_SAY
 
@@ -184,7 +185,7 @@ class Judge:
     def _say(self, request: Request, message: Message, verdict: Verdict) -> str:
         refused = "refused" if isinstance(verdict, Refuse) else "deferred"
         what = "agent path" if isinstance(verdict, TakeAgentPath) else refused
-        for name in {_connector(route) for route in message.recipients}:
+        for name in connectors_of(message.recipients):
             self._decided(name, message.stage.value, what)
         if isinstance(verdict, TakeAgentPath):
             log_decision("filter", request, f"to the agent: {verdict.why}")
@@ -201,7 +202,7 @@ class Judge:
         if within and not self._asks_strangers:
             return NOTHING_TO_SAY
         log.warning("%s: recipients unknown, asking to try again", queue_id(request))
-        self._decided("", Stage.END_OF_MESSAGE.value, "deferred")
+        self._decided(None, Stage.END_OF_MESSAGE.value, "deferred")
         return TRY_LATER
 
 
@@ -220,15 +221,6 @@ def _message(
     )
     sender, queue_id = request.get("sender", ""), request.get("queue_id") or None
     return Message(stage, sender, tuple(recipients), size, client, queue_id)
-
-
-def _connector(route: RecipientRoute) -> str:
-    """The name of the connector that is decided about."""
-    match route.outcome:
-        case Selected(candidate) if not route.kept:
-            return candidate.connector.name
-    largest = getattr(route.outcome, "largest", None)
-    return largest.connector.name if isinstance(largest, Candidate) and not route.kept else ""
 
 
 def _number(request: Request, name: str) -> int:

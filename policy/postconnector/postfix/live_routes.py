@@ -41,6 +41,7 @@ def can_ask(facts: PostfixFacts) -> bool:
     """Whether this Postfix was built with what it takes (3.0 and later are, by default)."""
     return facts.table_types >= TABLE_TYPES
 
+
 LONGEST_ROUTE = 8000
 """Characters; some 200 smart hosts. Those of a longer one are tried in their order."""
 
