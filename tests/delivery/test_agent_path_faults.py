@@ -233,15 +233,16 @@ def test_what_is_in_force_when_it_is_delivered_counts(waiting: Faulty, change: s
     waiting.set("defer_transports", "")
     waiting.wait_empty()
     waiting.assert_outcome(expected)
-    last = {r: waiting.services(r)[-1] for r, fate in expected.items() if fate == GOT}
-    assert last["e@contoso.test"] == "virtual"
-    by_the_agent = {r for r, service in last.items() if service == AGENT}
+    gets_it = [r for r, fate in expected.items() if fate == GOT]
+    last = {r: set(waiting.services(r)) - {PATH} for r in gets_it}
+    assert last["e@contoso.test"] == {"virtual"}
+    by_the_agent = {r for r, services in last.items() if services == {AGENT}}
     named = {name.lower() for name in by_agent}
     if "small" in named:
         named.add("tiny")  # whose mail Small takes
     assert by_the_agent == {r for r in last if r[2:].removesuffix(".test") in named}
     if change == "a-connector-gone":
-        assert last["a@small.test"] == "smtp"
+        assert last["a@small.test"] == {"smtp"}
 
 
 def test_without_connectors_it_waits_for_the_administrator(waiting: Faulty) -> None:
@@ -296,7 +297,7 @@ def test_what_the_agent_claims_goes_as_the_tables_say(faulty: Faulty) -> None:
     faulty.submit("a@small.test", "c@other.test")
     faulty.wait_empty()
     faulty.assert_outcome({"a@small.test": GOT, "c@other.test": REPORTED})
-    assert faulty.services("a@small.test") == [PATH, "pc-small/smtp"]
+    assert set(faulty.services("a@small.test")) == {PATH, "pc-small/smtp"}
 
 
 # --- the agent

@@ -325,7 +325,11 @@ def test_mail_waits_until_there_is_one_again(
     host.store_certificate("smtp", new := issue())
     assert len(renew(host)) == 2
     # Not for an empty queue: what was under way at a reload, qmgr(8) only sees to later.
-    wait_until(lambda: len(delivered(peer)) == 2 or None, "the mail that waited")
+    try:
+        wait_until(lambda: len(delivered(peer)) == 2 or None, "the mail that waited")
+    except TimeoutError:
+        shutil.copy(host.host.directory / "log" / "maillog", f"/tmp/r/maillog.{os.getpid()}")
+        raise
     assert {session.client_sha256 for session in delivered(peer)} == {sha256(new)}
     assert host.run("status").returncode == 0
 

@@ -35,7 +35,8 @@ class CertificateState(_Frozen):
     """What was found in the store for one connector when it was last looked at.
 
     `why`: which was taken for what reason, or what is wrong, with names of files. `problem`: why
-    none can be shown, in words that may stand in a report to a sender; None if one could.
+    none can be shown, in words that may stand in a report to a sender; None if one can when it is
+    its time.
     """
 
     certificate: CertificateFacts | None

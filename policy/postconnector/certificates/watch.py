@@ -21,7 +21,7 @@ NOT_FOUND = (
 def unusable_reason(state: CertificateState, now: datetime) -> str | None:
     """Why the certificate can't be shown at `now`; None if it can."""
     certificate = state.certificate
-    if certificate is None:
+    if state.problem is not None or certificate is None:
         return state.problem or "there is none"
     if certificate.not_after < now:
         return f"it expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC"

@@ -14,8 +14,10 @@ Request = dict[str, str]
 
 
 def _attributes(names: str) -> re.Pattern[str]:
-    """Exactly these, in this order. Nothing is tried twice: a value ends with its line."""
-    return re.compile("\n".join(f"{name}=(?P<{name}>[^\n]*+)" for name in names.split()))
+    """A request of exactly these, in this order. Nothing is tried twice: a value ends with its
+    line.
+    """
+    return re.compile("".join(f"{name}=(?P<{name}>[^\n]*+)\n" for name in names.split()) + "\n")
 
 
 _NAMES = """

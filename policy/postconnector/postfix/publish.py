@@ -7,10 +7,12 @@ new configuration, whole; a mark says that it is unfinished, and doing it again 
 """
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+from postconnector.postfix.chain_users import chain_users, wait_until_gone
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.configuration_files import entries_in, folder_in_force
 from postconnector.postfix.facts import PostfixFacts
@@ -34,6 +36,7 @@ from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, rende
 from postconnector.postfix.staged_check import CheckFailedError, check_staged
 from postconnector.postfix.stand_ins import STAND_IN_FOLDER, stand_ins
 from postconnector.postfix.swap import Swap
+from postconnector.postfix.table_names import CERTIFICATE_STATES
 from postconnector.postfix.table_users import tables_are_released
 from postconnector.postfix.transition import Configuration, transition
 from postconnector.postfix.unfinished import (
@@ -43,6 +46,8 @@ from postconnector.postfix.unfinished import (
     read_unfinished,
 )
 from postconnector.postfix.verification import verify
+from postconnector.postfix.withheld_certificates import withheld_services, withholding
+from postconnector.sources.writing.files import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class _Publishing:
         self._generation = generation_folder(self._facts, number)
         self._beside = self._facts.own_directory / STAND_IN_FOLDER
         self._stand_in: Rendered | None = None
+        self._withheld: Mapping[str, tuple[str, ...]] = {}
 
     def run(self, about: About) -> None:
         with Interruption() as interruption:
@@ -113,6 +119,9 @@ class _Publishing:
         earlier = read_unfinished(own)
         live = read_live(self._publication.current, self._facts.live_directory)
         tables_only = earlier is None and only_tables_differ(live, self._publication.rendered)
+        self._withheld = withheld_services(
+            self._publication.compiled, live.files, datetime.now(UTC), finishing=earlier is not None
+        )
         try:
             self._progress.begins("building the tables")
             self._build(about)
@@ -132,6 +141,7 @@ class _Publishing:
             if not swap.reloads and self._host.is_running():
                 self._have_tables_taken(before, live, tables_only=tables_only)
             swap.clear_away()
+            self._show_withheld()
             shutil.rmtree(self._beside, ignore_errors=True)
             if earlier is not None:
                 self._forget_unless(before, earlier.generation)
@@ -173,8 +183,13 @@ class _Publishing:
         return _configuration(self._stand_in.configuration, is_live=False)
 
     def _build(self, about: About) -> None:
-        rendered = self._publication.rendered
-        build_folder(self._facts, self._generation, rendered.files, about)
+        files = dict(self._publication.rendered.files)
+        if self._withheld:
+            states = files[CERTIFICATE_STATES]
+            files[CERTIFICATE_STATES] = replace(
+                states, data=withholding(states.data, self._withheld)
+            )
+        build_folder(self._facts, self._generation, files, about)
         if self._stand_in is not None:
             build_folder(self._facts, self._beside, self._stand_in.files, about)
         self._progress.says(f"built generation {self._number} and its tables")
@@ -189,6 +204,17 @@ class _Publishing:
         folder = generation_folder(self._facts, number)
         if folder not in (live, self._generation):  # somebody may have deleted it: then ours has it
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _show_withheld(self) -> None:
+        """Let mail go on that waited for a certificate, once nobody holds the one before."""
+        if not self._withheld:
+            return
+        if self._host.is_running():
+            users = chain_users(self._facts.queue_directory, self._withheld)
+            self._host.reload()
+            wait_until_gone(users)
+        states = self._publication.rendered.files[CERTIFICATE_STATES]
+        replace_file(self._generation / CERTIFICATE_STATES, states.data.decode())
 
     def _have_tables_taken(self, before: Path | None, live: Live, *, tables_only: bool) -> None:
         """Processes start anew when a table of theirs is deleted; those of before are not needed,
