@@ -66,5 +66,6 @@ def test_each_recipient_gets_what_is_his(administrator: Administrator, peer: Pee
     assert log.wait_for_delivery("c@other.test").status == "bounced"
     wait_until(lambda: len(peer.received()) == 2 or None, "two messages")
     assert {m.recipient for m in peer.received()} == {"a@small.test", "b@tiny.test"}
+    administrator.host.wait_idle()
     services = {d.service for d in log.deliveries() if d.recipient == "b@tiny.test"}
     assert services == {"pc-agent-path/lmtp", "pc-small/smtp"}

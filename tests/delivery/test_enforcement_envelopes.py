@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.lab.enforcement_world import (
+    INSIDE,
     KB,
+    OUTSIDE,
     PREPENDED_FOR,
     EnforcementWorld,
     assert_names,
@@ -290,6 +292,26 @@ def test_what_the_host_prepends_is_not_counted(enforcement: EnforcementWorld) ->
     assert recipients_of(enforcement, message_id, 2) == ["a@tight.test", "b@agent.test"]
     [report] = enforcement.wait_reports(PREPENDED_FOR)
     assert_names(report.text, "c@mini.test", 50 * KB)
+
+
+def test_partners_see_the_outside_of_an_address(enforcement: EnforcementWorld) -> None:
+    """By smtp_generic_maps of the host, whoever delivers; on the host it is as it was."""
+    message_id = "generic@contoso.test"
+    recipients = dict.fromkeys(
+        ("a@small.test", "b@tiny.test", "c@tight.test", "d@contoso.test"), ()
+    )
+    message = compose(message_id, MOVES, INSIDE)
+    assert send(enforcement, INSIDE, recipients, message)[0] == 250
+    assert len(recipients_of(enforcement, message_id, 3)) == 3
+    at_partner = enforcement.at_partner(message_id)
+    assert {(m.recipient, m.sender) for m in at_partner} == {
+        ("a@small.test", OUTSIDE),
+        ("b@tiny.test", OUTSIDE),
+    }
+    assert all(f"\nFrom: {OUTSIDE}\n".encode() in m.content for m in at_partner)
+    local = enforcement.arrived(message_id, 3)[-1]
+    assert local.content == message.replace(b"\r\n", b"\n")
+    enforcement.wait_reports(INSIDE)
 
 
 # --- many and the same recipients, aliases

@@ -42,9 +42,13 @@ LARGEST = {"small": "Large", "agent": "Large", "tiny": "Big", "tight": "Tight", 
 PREPENDED_FOR = "spf@contoso.test"
 """The sender above whose messages a header is put, above even Postfix' Received."""
 
+INSIDE, OUTSIDE = "inside@contoso.test", "outside@contoso.example"
+"""An address, and what it is to partners (smtp_generic_maps)."""
+
 _ALIAS = "all@alias.test = a@free.test b@tight.test c@contoso.test"
 _TRACE = re.compile(
-    rb"\A(?:(?:Return-Path|X-Original-To|Delivered-To|Received(?:-SPF)?):[^\n]*\n(?:[ \t][^\n]*\n)*)+"
+    rb"\A(?:(?:Return-Path|X-Original-To|Delivered-To|Received(?:-SPF)?):"
+    rb"[^\n]*\n(?:[ \t][^\n]*\n)*)+"
 )
 _NOTIFICATION = re.compile(
     r"(?P<id>\w+): \w+ (?:non-delivery|delivery \w+) notification: (?P<new>\w+)"
@@ -123,10 +127,16 @@ class EnforcementWorld:
                 "transport_maps": f"inline:{{ other.test=smtp:{hop} }}",
                 "virtual_alias_domains": "alias.test",
                 "smtpd_data_restrictions": "check_sender_access texthash:$config_directory/spf",
+                "smtp_generic_maps": "texthash:$config_directory/generic",
+                "lmtp_header_checks": "regexp:$config_directory/for_other_lmtp_servers",
                 "virtual_alias_maps": f"inline:{{ {{{_ALIAS}}} }}",
             },
             smtp_port=free_port(),
-            files={"spf": f"{PREPENDED_FOR} PREPEND Received-SPF: pass\n"},
+            files={
+                "spf": f"{PREPENDED_FOR} PREPEND Received-SPF: pass\n",
+                "generic": f"{INSIDE} {OUTSIDE}\n",
+                "for_other_lmtp_servers": "/^Subject:/ REPLACE Subject: changed\n",
+            },
         )
         self.administrator = Administrator(root, enter.enter_context(host))
         self.host = host
@@ -171,8 +181,8 @@ class EnforcementWorld:
         wait_until(lambda: self._is_settled(message_id) or None, f"{message_id} to leave", 40)
 
     def _is_settled(self, message_id: str) -> bool:
-        ids = self.host.log.queue_ids(f"<{message_id}>")
         lines = [line.text for line in self.host.log.lines()]
+        ids = self.host.log.queue_ids(f"<{message_id}>")  # later: no id is missed
         reports = [m for text in lines if (m := _NOTIFICATION.match(text))]
         removed = {m["id"] for text in lines if (m := _REMOVED.match(text))}
         ids |= {m["new"] for m in reports if m["id"] in ids}

@@ -62,28 +62,33 @@ Key = tuple[str, str]
 """Message-ID and recipient."""
 
 
-def connectors(peer: Peer, milter: str = "none") -> str:
-    """The connectors file."""
+def connectors(peer: Peer, milter: str = "none", mark: str = "") -> str:
+    """The connectors file; `mark` is in every name that they greet by."""
     by_agent = 'require_tls = true\ntls_auth_level = "CertificateValidation"\n'
     return f'[host]\nmilter = "{milter}"\n' + "".join(
         (
-            connector(peer, "Small", "4 KB", "small.test"),
-            connector(peer, "Tight", "4 KB", "tight.test"),
-            connector(peer, "Large", "16 KB", "large.test", "small.test;5"),
-            connector(peer, "Free", "unlimited", "free.test"),
-            connector(peer, "Agent", "16 KB", "agent.test", more=by_agent),
+            _connector(peer, mark, "Small", "4 KB", "small.test"),
+            _connector(peer, mark, "Tight", "4 KB", "tight.test"),
+            _connector(peer, mark, "Large", "16 KB", "large.test", "small.test;5"),
+            _connector(peer, mark, "Free", "unlimited", "free.test"),
+            _connector(peer, mark, "Agent", "16 KB", "agent.test", more=by_agent),
         )
     )
 
 
-def connector(
-    peer: Peer, name: str, limit: str, *spaces: str, more: str = "ignore_starttls = true\n"
+def _connector(
+    peer: Peer,
+    mark: str,
+    name: str,
+    limit: str,
+    *spaces: str,
+    more: str = "ignore_starttls = true\n",
 ) -> str:
     """One table of the connectors file."""
     shown = ", ".join(f'"{space}"' for space in spaces)
     return (
         f'[[send_connector]]\nname = "{name}"\naddress_spaces = [{shown}]\n'
-        f'max_message_size = "{limit}"\nfqdn = "{name.lower()}.contoso.test"\n'
+        f'max_message_size = "{limit}"\nfqdn = "{name.lower()}{mark}.contoso.test"\n'
         f"dns_routing_enabled = false\n"
         f'smart_hosts = ["{peer.address}"]\nport = {peer.port}\n{more}'
     )
@@ -152,14 +157,14 @@ class Arrivals:
         return {key: len(by) - 1 for key, by in self.by.items() if len(by) > 1}
 
 
-def arrivals(host: PostfixInstance, peer: Peer) -> Arrivals:
-    """What is at the receiver and in the host's mailboxes.
+def arrivals(host: PostfixInstance, peers: Sequence[Peer]) -> Arrivals:
+    """What is at the receivers and in the host's mailboxes.
 
     Stored copies are counted by the session that brought them.
     """
     by: defaultdict[Key, dict[str, str]] = defaultdict(dict)
     reported: Counter[Key] = Counter()
-    for received in peer.received():
+    for received in (message for peer in peers for message in peer.received()):
         name = (received.helo or "").removesuffix(".contoso.test")
         by[received.message_id, received.recipient][received.received_header] = name
     for data in host.mail():

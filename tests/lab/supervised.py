@@ -8,7 +8,7 @@ import os
 import signal
 import smtplib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.lab.certificates import CertificateAuthority
 from tests.lab.child import Child
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.mixed_load import SENDERS, MixedLoad, connectors
-from tests.lab.peers import tls_partner
+from tests.lab.peers import Peer, tls_partner
 from tests.lab.postfix_instance import PostfixInstance
 
 IMPATIENT = {
@@ -27,10 +27,8 @@ IMPATIENT = {
 }
 """What waits is tried again at once."""
 
-_SOON = {
-    "timeout=20s": "timeout=1s",
-    "lmtp_data_done_timeout=3600s": "lmtp_data_done_timeout=3s",
-}
+_ASKED_SOON = {"timeout=20s": "timeout=1s"}
+_DELIVERED_SOON = {"lmtp_data_done_timeout=3600s": "lmtp_data_done_timeout=3s"}
 """Of what we compile: so that being held is longer than a timeout, before the test ends."""
 
 _LMTP_TIMEOUTS = ("connect", "lhlo", "xforward", "mail", "rcpt", "data_init", "data_xfer")
@@ -85,21 +83,17 @@ class Enforced:
     """
 
     def __init__(
-        self, root: Path, enter: ExitStack, authority: CertificateAuthority, milter: str = "none"
+        self,
+        root: Path,
+        enter: ExitStack,
+        authority: CertificateAuthority,
+        milter: str = "none",
+        main_cf: Mapping[str, str] | None = None,
     ) -> None:
-        port, host_port = free_port(), free_port()
-        self.peer = enter.enter_context(
-            tls_partner(
-                root,
-                "peer",
-                [f"{name}.test" for name in ("small", "tight", "large", "free", "agent")],
-                authority.issue("peer", common_name=None, dns_names=["peer.test"]),
-                authority.ca_file,
-                address=free_address(port),
-                port=port,
-                require=False,
-            )
-        )
+        host_port = free_port()
+        self._root = root
+        self.peer = enter.enter_context(self._receiver("peer", authority))
+        self.peers = [self.peer]
         self.host = enter.enter_context(
             PostfixInstance(
                 root,
@@ -111,6 +105,7 @@ class Enforced:
                     "message_size_limit": "0",
                     "smtp_tls_CAfile": str(authority.ca_file),
                     **{f"lmtp_{name}_timeout": "3s" for name in _LMTP_TIMEOUTS},
+                    **(main_cf or {}),
                 },
                 smtp_port=host_port,
             )
@@ -132,13 +127,33 @@ class Enforced:
         self.load = MixedLoad(self._by_sendmail if milter == "sendmail" else self._by_smtp)
         enter.callback(self.load.close)
 
-    def be_impatient(self) -> None:
-        """Shorten what was compiled; the next apply puts it right."""
-        for name in ("main.cf", "master.cf"):
-            path = self.host.config_directory / name
-            text = path.read_text()
-            for long, short in _SOON.items():
-                text = text.replace(long, short)
+    def add_receiver(self, enter: ExitStack, authority: CertificateAuthority) -> Peer:
+        """One more, for the same domains."""
+        receiver = enter.enter_context(self._receiver(f"peer{len(self.peers)}", authority))
+        self.peers.append(receiver)
+        return receiver
+
+    def _receiver(self, name: str, authority: CertificateAuthority) -> Peer:
+        port = free_port()
+        return tls_partner(
+            self._root,
+            name,
+            [f"{domain}.test" for domain in ("small", "tight", "large", "free", "agent")],
+            authority.issue(name, common_name=None, dns_names=[f"{name}.test"]),
+            authority.ca_file,
+            address=free_address(port),
+            port=port,
+            require=False,
+        )
+
+    def be_impatient(self, with_agent: bool = True) -> None:
+        """Shorten the timeouts that were compiled; the next apply puts them right."""
+        files = [self.host.config_directory / name for name in ("main.cf", "master.cf")]
+        texts = [path.read_text() for path in files]
+        for long, short in (_ASKED_SOON | (_DELIVERED_SOON if with_agent else {})).items():
+            assert any(long in text for text in texts)
+            texts = [text.replace(long, short) for text in texts]
+        for path, text in zip(files, texts, strict=True):
             path.write_text(text)
         self.host.postfix("reload").check_returncode()
 
@@ -158,8 +173,8 @@ class Enforced:
 
     def arrived(self) -> int:
         """How many messages are in mailboxes."""
-        folders = [each.directory / "mail/all/new" for each in (self.peer, self.host)]
-        return sum(len(os.listdir(folder)) for folder in folders if folder.exists())
+        folders = [each.directory / "mail/all/new" for each in (*self.peers, self.host)]
+        return sum(len(list(folder.iterdir())) for folder in folders if folder.exists())
 
     def wait_arriving(self, more: int) -> None:
         """Wait until so many more have arrived than there are now."""
@@ -200,9 +215,13 @@ class Enforced:
             raise TimeoutError(f"{error}: {len(queues)}, {queues[:5]}") from None
 
     def _is_idle(self) -> bool:
-        return self.load.is_submitted and not any(
+        """Looked at twice, as a message may pass from one folder to another just then."""
+        return self.load.is_submitted and not any(self._holds_mail() for _ in range(2))
+
+    def _holds_mail(self) -> bool:
+        return any(
             files
-            for instance in (self.client, self.host, self.peer)
+            for instance in (self.client, self.host, *self.peers)
             for folder in _SPOOL
             for _, _, files in os.walk(instance.queue_directory / folder)
         )

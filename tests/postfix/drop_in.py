@@ -131,7 +131,8 @@ class Workshop:
         )
         return (
             f"[[send_connector]]\nname = '{name}'\naddress_spaces = {list(spaces)}\n{hop}"
-            f"port = {self.neighbours.port}\nfqdn = '{HELO}'\n{more}"
+            f"port = {self.neighbours.port}\nfqdn = '{HELO}'\n"
+            f"max_message_size = 'unlimited'\n{more}"
         )
 
     def drop_in(

@@ -19,8 +19,11 @@ from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import Peer, plain_receiver
 from tests.postfix.conftest import HostMaker
 
-FABRIKAM = '[[send_connector]]\nname = "Fabrikam"\naddress_spaces = ["fabrikam.test"]\n'
-GOOD = '[[send_connector]]\nname = "Internet"\naddress_spaces = ["*"]\n'
+UNLIMITED = 'max_message_size = "unlimited"\n'
+"""Nothing then depends on the delivery agent."""
+
+FABRIKAM = f'[[send_connector]]\nname = "Fabrikam"\naddress_spaces = ["fabrikam.test"]\n{UNLIMITED}'
+GOOD = f'[[send_connector]]\nname = "Internet"\naddress_spaces = ["*"]\n{UNLIMITED}'
 
 
 def state(administrator: Administrator) -> dict[str, bytes]:
@@ -149,7 +152,7 @@ def test_a_password_that_others_can_read_is_refused(new_host: HostMaker) -> None
     )
     result = administrator.run("apply")
     assert result.returncode == os.EX_CONFIG
-    assert ":7: error:" in result.stderr
+    assert ":8: error:" in result.stderr
     assert "can be read by others" in result.stderr
 
 
@@ -447,7 +450,7 @@ def test_history_and_rollback_without_generations(new_host: HostMaker) -> None:
 
 
 def test_status_of_a_host_where_all_is_well(new_host: HostMaker) -> None:
-    administrator = new_host(delivery_agent=True)
+    administrator = new_host()
     nothing = administrator.run("status")
     assert (nothing.returncode, "nothing is published" in nothing.stdout) == (1, True)
     administrator.publish(GOOD)
@@ -486,7 +489,7 @@ def test_status_says_what_does_not_answer(new_host: HostMaker) -> None:
 
 
 def test_a_table_that_is_gone_is_noticed_and_built_again(new_host: HostMaker) -> None:
-    administrator = new_host(delivery_agent=True)
+    administrator = new_host()
     administrator.publish(GOOD + FABRIKAM)
     live = administrator.host.config_directory / "postconnector" / "live"
     (live / "transport.lmdb").unlink()

@@ -509,7 +509,6 @@ relayhost = [127.0.0.1]:{gateway.smtp_port}
     with ExitStack() as daemons:
         for administrator in admins.values():
             daemons.enter_context(administrator.policy_service())
-            daemons.enter_context(administrator.delivery_agent())
         apply(admins[gateway], workshop.connector("Fabrikam", ["fabrikam.test"], "partner"))
         assert configuration(primary) == original[primary]
         expect_claimed(flow.send(mails), before, {fabrikam: "partner"})

@@ -5,6 +5,7 @@ Uses the installed postconf(1) and postmap(1) on files in a temporary folder; no
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -366,13 +367,14 @@ def as_postfix_reads_it(folder: Path, result: Compiled) -> dict[str, list[str]]:
         "services": [line.split()[0] for line in postfix_lines(folder, "-Mf") if line[0] != " "],
         "options": [line.partition(" =")[0] for line in postfix_lines(folder, "-P")],
     }
+    ours = re.compile(rf"{re.escape(service)}(?![a-z-])")
     for name, file in rendered.files.items():
         if file.is_table:
             source = build_table(folder, file.data)
             entries = postfix("postmap", "-c", str(folder), "-s", f"hash:{source}")
             found[name] = [str(len(entries.splitlines()))]
     return {
-        name.replace(service, "SERVICE"): [value.replace(service, "SERVICE") for value in values]
+        ours.sub("SERVICE", name): [ours.sub("SERVICE", value) for value in values]
         for name, values in found.items()
     }
 

@@ -55,14 +55,7 @@ def peer(authority: CertificateAuthority, enter: ExitStack) -> TlsPeer:
 
 @pytest.fixture
 def host(new_host: HostMaker) -> Administrator:
-    return new_host(
-        {
-            "smtp_tls_security_level": "may",
-            "minimal_backoff_time": "1s",
-            "maximal_backoff_time": "1s",
-            "queue_run_delay": "1s",
-        }
-    )
+    return new_host({"smtp_tls_security_level": "may"})
 
 
 @pytest.fixture
@@ -322,14 +315,13 @@ def test_mail_waits_until_there_is_one_again(
     assert sum(said in problem for problem in found["problems"]) == 2
     assert found["drift"] == []
     assert host.run("apply").returncode == os.EX_CONFIG
+    host.host.wait_idle()
     host.store_certificate("smtp", new := issue())
     assert len(renew(host)) == 2
-    # Not for an empty queue: what was under way at a reload, qmgr(8) only sees to later.
-    try:
-        wait_until(lambda: len(delivered(peer)) == 2 or None, "the mail that waited")
-    except TimeoutError:
-        shutil.copy(host.host.directory / "log" / "maillog", f"/tmp/r/maillog.{os.getpid()}")
-        raise
+    for domain in BOTH:
+        assert shown(host, peer, domain) == sha256(new)
+    host.host.flush()
+    wait_until(lambda: not host.host.queue() or None, "the mail that waited")
     assert {session.client_sha256 for session in delivered(peer)} == {sha256(new)}
     assert host.run("status").returncode == 0
 
@@ -362,6 +354,49 @@ def test_what_is_published_holds_no_secret_and_everybody_may_read_it(
     path = live(host) / "certificates.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert "PRIVATE" not in path.read_text()
+
+
+def test_no_mail_takes_what_a_process_has_read_before(
+    host: Administrator, peer: TlsPeer, issue: IssueOwn, root: Path
+) -> None:
+    """smtp(8) lives, with the chain that has expired, while another one is published."""
+    host.store_certificate("smtp", issue(-9))
+    host.publish(native(peer))
+    _expired(host.folder / "certificates", issue)
+    assert len(renew(host)) == 1
+    assert send(host, "native.test").status == "deferred"  # by a process with that chain
+    host.store_certificate("smtp", new := issue())
+    path = f"{meddling(host, root / 'bin')}:{os.environ['PATH']}"
+    result = host.run("renew", path=path)
+    assert result.returncode == 0, result.stderr
+    attempts = [d for d in host.host.log.deliveries() if d.recipient == "eve@native.test"]
+    assert attempts
+    assert {attempt.status for attempt in attempts} == {"deferred"}
+    assert not delivered(peer)
+    assert json.loads(host.run("status", "--json").stdout)["drift"] == []
+    host.host.flush()
+    wait_until(lambda: not host.host.queue() or None, "the mail that waited")
+    assert {session.client_sha256 for session in delivered(peer)} == {sha256(new)}
+
+
+def meddling(host: Administrator, folder: Path) -> Path:
+    """A postfix(1) that has a message tried, and all that waits, right before each reload."""
+    config, log = host.host.config_directory, host.host.directory / "log" / "maillog"
+    folder.mkdir()
+    script = folder / "postfix"
+    script.write_text(
+        "#!/bin/sh\n"
+        f"tried() {{ grep -c 'to=<eve@native.test>.*status=' {log}; }}\n"
+        'case "$*" in *reload)\n'
+        "    before=$(tried)\n"
+        f"    sendmail -C {config} -i -f alice@contoso.test eve@native.test </dev/null\n"
+        f"    postqueue -c {config} -f\n"
+        '    for i in $(seq 200); do [ "$(tried)" = "$before" ] || break; sleep 0.05; done\n'
+        "esac\n"
+        f'exec {shutil.which("postfix")} "$@"\n'
+    )
+    script.chmod(0o755)
+    return folder
 
 
 # --- candidates

@@ -22,6 +22,7 @@ def connector(domain: str, peer: Peer) -> str:
     return (
         f'[[send_connector]]\nname = "{domain}"\naddress_spaces = ["{domain}"]\n'
         f'dns_routing_enabled = false\nsmart_hosts = ["{peer.address}"]\nport = {peer.port}\n'
+        'max_message_size = "unlimited"\n'
     )
 
 

@@ -37,6 +37,7 @@ def connectors(peer: Peer, comment: str) -> str:
         '[[send_connector]]\nname = "Isp"\naddress_spaces = ["fabrikam.test"]\n'
         f'dns_routing_enabled = false\nsmart_hosts = ["{peer.address}"]\nport = {peer.port}\n'
         f'smart_host_auth_mechanism = "BasicAuth"\ncomment = "{comment}"\n'
+        'max_message_size = "unlimited"\n'
         'authentication_credential = { user_name = "contoso", password_file = "secrets/isp" }\n'
     )
 

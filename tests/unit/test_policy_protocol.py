@@ -58,6 +58,29 @@ def test_requests_of_all_versions(path: Path) -> None:
     assert "".join(f"{n}={v}\n" for n, v in first.items()) + "\n" == data.decode()
 
 
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_requests_of_all_versions_are_read_in_one_step(path: Path) -> None:
+    data = path.read_bytes()
+    parser = RequestParser()
+    assert [parser.only(data)] == parse(data)
+    assert not parser.pending
+    for other in (data + data, data[:-1], data[1:], b"a=b\n" + data, data.replace(b"=", b"", 1)):
+        assert parser.only(other) is None
+    assert list(parser.feed(data[:10])) == []
+    assert parser.only(data) is None  # it is the rest of another
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(SAMPLES), st.integers(0, 700), st.binary(max_size=5))
+def test_what_is_read_in_one_step_is_what_is_read_otherwise(
+    path: Path, place: int, put: bytes
+) -> None:
+    data = path.read_bytes()
+    data = data[:place] + put + data[place:]
+    request = RequestParser().only(data)
+    assert request is None or parse(data) == [request]
+
+
 def test_values_with_equals_signs_and_other_letters() -> None:
     [path] = [path for path in SAMPLES if path.stem == "3.10-rcpt"]
     [request] = parse(path.read_bytes())

@@ -12,6 +12,7 @@ from postconnector.delivery.received import Received
 from postconnector.enforcement.judgement import Judgement, judge
 from postconnector.enforcement.message import Headers, Message, Stage
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
+from postconnector.enforcement.rule import Refuse
 from postconnector.enforcement.rules import NamedRule
 from postconnector.model.domain import recipient_domain
 
@@ -50,22 +51,24 @@ def judgement_of(
     received: Received | None,
     unusable: Mapping[str, str],
 ) -> Judgement:
-    """What the rules say; the headers are only read where a rule of a stranger may ask for them."""
-    strangers = any(not rule.is_ours for rule in rules)
+    """What the rules say; the headers are only read where a rule of a stranger may ask for them.
+
+    Where they can't be, nobody gets the message: no rule is got around.
+    """
+    seen: Headers | None = None
+    if any(not rule.is_ours for rule in rules):
+        try:
+            seen = headers(content)
+        except HeaderTooLargeError as error:
+            refusal = Refuse(552, "5.3.4", error.reply.text)
+            return Judgement(dict.fromkeys(range(len(routes)), refusal))
     message = Message(
         Stage.DELIVERY,
         envelope.sender,
         routes,
         content.size if received is None else received.size,
         queue_id=None if received is None else received.queue_id,
-        headers=_headers(content) if strangers else None,
+        headers=seen,
         unusable=unusable,
     )
     return judge(rules, message)
-
-
-def _headers(content: Content) -> Headers | None:
-    try:
-        return headers(content)
-    except HeaderTooLargeError:
-        return None

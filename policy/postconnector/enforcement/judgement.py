@@ -71,7 +71,8 @@ def _verdicts(rule: NamedRule, message: Message) -> Sequence[Verdict]:
     try:
         return [_checked(verdict) for verdict in rule.rule(message)]
     except Exception:
-        log.exception("%s: rule %s failed, mail is deferred", message.queue_id, rule.name)
+        queue_id = message.queue_id or "NOQUEUE"
+        log.exception("%s: rule %s failed, mail is deferred", queue_id, rule.name)
         return [Defer(451, "4.3.0", f"rule {rule.name} failed; the log says why")]
 
 

@@ -114,15 +114,19 @@ class Judge:
     def _at_rcpt(self, request: Request, size: int) -> str:
         recipient = request.get("recipient", "")
         route = self._route(recipient, size)
+        action = NOTHING_TO_SAY
         if self._asks_strangers or too_big(route, size) is not None:
             message = _message(Stage.RCPT, request, (route,), size)
             verdict = judge(self._rules, message).of_whole(message)
             if verdict is not None:
-                return self._say(request, message, verdict)
-        self._decided(route.connector_name, Stage.RCPT.value, "accepted")
+                action = self._say(request, message, verdict)
+                if not isinstance(verdict, TakeAgentPath):
+                    return action
+        if action is NOTHING_TO_SAY:
+            self._decided(route.connector_name, Stage.RCPT.value, "accepted")
         if instance := request.get("instance"):
             self._messages.add(instance, recipient)
-        return NOTHING_TO_SAY
+        return action
 
     def _at_end(self, request: Request, size: int) -> str:
         instance = request.get("instance", "")

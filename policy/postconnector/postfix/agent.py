@@ -32,17 +32,16 @@ def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service
     """
     connectors = tuple(c for c in local.own if local.agent_reason(c) is not None)
     if connectors:
-        settings = (*_talks_to_the_agent(AGENT_SERVICE, facts), *_like_smtp(facts))
+        settings = (*_talks_to_the_agent(AGENT_SERVICE, facts), *_like_smtp())
         yield Service(AGENT_SERVICE, connectors, settings, program="lmtp")
     if local.has_connectors:
         settings = (*_talks_to_the_agent(AGENT_PATH_SERVICE, facts), *agent_path_settings())
         yield Service(AGENT_PATH_SERVICE, (), settings, program="lmtp")
 
 
-def _like_smtp(facts: PostfixFacts) -> Iterator[Setting]:
+def _like_smtp() -> Iterator[Setting]:
     for name in _LIKE_SMTP:
-        if facts.parameter(f"smtp_{name}"):
-            yield Setting(f"lmtp_{name}", "", "the host's own", f"smtp_{name}")
+        yield Setting(f"lmtp_{name}", "", "the host's own", f"smtp_{name}")
 
 
 def _talks_to_the_agent(name: str, facts: PostfixFacts) -> tuple[Setting, ...]:
