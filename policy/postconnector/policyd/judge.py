@@ -26,6 +26,7 @@ from postconnector.model.organization import Organization
 from postconnector.policyd.decision_log import log_decision, queue_id
 from postconnector.policyd.open_messages import OpenMessages
 from postconnector.policyd.protocol import Request
+from postconnector.policyd.within_limits import WithinLimits
 from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.outcome import Candidate, Selected
@@ -76,6 +77,7 @@ class Judge:
     ) -> None:
         self._local = LocalRouting(organization, server)
         self._routing = self._local.table
+        self._within_limits = WithinLimits(organization, self._routing)
         self._messages = messages
         self._kept_domains = kept_domains
         self._rules = rules
@@ -113,6 +115,8 @@ class Judge:
 
     def _at_rcpt(self, request: Request, size: int) -> str:
         recipient = request.get("recipient", "")
+        if self._has_nothing_to_judge(size):
+            return self._accept(request, Stage.RCPT, [recipient])
         route = self._route(recipient, size)
         action = NOTHING_TO_SAY
         if self._asks_strangers or too_big(route, size) is not None:
@@ -133,13 +137,26 @@ class Judge:
         recipients = self._messages.recipients(instance)
         if request.get("recipient"):
             recipients = [request["recipient"]]
-        if len(recipients) < max(_number(request, "recipient_count"), 1):
-            action = self._without_recipients(request, size)
+        if self._has_nothing_to_judge(size):
+            action = self._accept(request, Stage.END_OF_MESSAGE, recipients)
+        elif len(recipients) < max(_number(request, "recipient_count"), 1):
+            action = self._without_recipients(request)
         else:
             routes = tuple(self._route(each, size) for each in dict.fromkeys(recipients))
             action = self._for_all(request, routes, size)
         self._messages.forget(instance)
         return action
+
+    def _has_nothing_to_judge(self, size: int) -> bool:
+        """As is so for nearly every message: it is within every limit, and no stranger is asked."""
+        return not self._asks_strangers and self._within_limits.covers(size)
+
+    def _accept(self, request: Request, stage: Stage, recipients: Sequence[str]) -> str:
+        for name in {self._within_limits.connector(recipient) for recipient in recipients}:
+            self._decided(name, stage.value, "accepted")
+        if stage is Stage.RCPT and (instance := request.get("instance")):
+            self._messages.add(instance, recipients[0])
+        return NOTHING_TO_SAY
 
     def _for_all(self, request: Request, routes: tuple[RecipientRoute, ...], size: int) -> str:
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
@@ -198,13 +215,8 @@ class Judge:
         log_decision("reject", request, reply)
         return reply
 
-    def _without_recipients(self, request: Request, size: int) -> str:
-        """We were not there at RCPT TO (a restart), at least not for all. Where no limit is in
-        reach there is nothing to judge.
-        """
-        within = self._routing.smallest_limit is None or size <= self._routing.smallest_limit
-        if within and not self._asks_strangers:
-            return NOTHING_TO_SAY
+    def _without_recipients(self, request: Request) -> str:
+        """We were not there at RCPT TO (a restart), at least not for all."""
         log.warning("%s: recipients unknown, asking to try again", queue_id(request))
         self._decided(None, Stage.END_OF_MESSAGE.value, "deferred")
         return TRY_LATER
