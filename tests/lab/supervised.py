@@ -189,11 +189,16 @@ class Enforced:
             "the daemon to be missed",
         )
 
+    def wait_logged(self, words: bytes, since: int) -> None:
+        """Wait until the host's log has these words, behind so many bytes."""
+        log = self._log()
+        wait_until(lambda: words in log.read_bytes()[since:] or None, f"{words!r} in the log")
+
     def log_size(self) -> int:
         """How long the host's log is now, in bytes."""
         return self._log().stat().st_size
 
-    def wait_drained(self, timeout: float = 60.0) -> None:
+    def wait_drained(self, timeout: float = 90.0) -> None:
         """Wait until all are submitted, and no queue holds anything.
 
         They try again by themselves, and are helped once in a while: see `load.Outcome`.
