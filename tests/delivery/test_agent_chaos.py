@@ -223,9 +223,9 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 def test_the_disk_of_large_messages_is_full(
     chaos: Chaos, root: Path, enter: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = enter.enter_context(small_disk(root / "tmp", "2m"))
+    disk = enter.enter_context(small_disk(root / "tmp", "64m"))
     monkeypatch.setenv("TMPDIR", str(disk))
-    large = enter.enter_context(Load(chaos.administrator, ["dns.test", "smart.test"], 150_000))
+    large = enter.enter_context(Load(chaos.administrator, ["dns.test", "smart.test"], 2_200_000))
     chaos.load = large
     chaos.outcome = Outcome(large, chaos.administrator, [*chaos.exchangers, chaos.smart_host])
     with chaos.administrator.delivery_agent():

@@ -102,6 +102,7 @@ class Mail:
                 or None
             ),
             f"{self.id} to be deferred, because {words}",
+            timeout=60,
         )
 
     def wait_sent(self) -> None:

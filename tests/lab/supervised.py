@@ -104,6 +104,8 @@ class Enforced:
                     "virtual_mailbox_domains": "contoso.test",
                     "message_size_limit": "0",
                     "smtp_tls_CAfile": str(authority.ca_file),
+                    # A client that is told to come again, often in one session, is not held up.
+                    "smtpd_error_sleep_time": "0",
                     **{f"lmtp_{name}_timeout": "3s" for name in _LMTP_TIMEOUTS},
                     **(main_cf or {}),
                 },
