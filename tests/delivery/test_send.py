@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from postconnector.cli.send import with_smtp_line_ends
 from tests.lab.certificates import CertificateAuthority
 from tests.lab.exim import Exim
-from tests.lab.loopback import free_port
+from tests.lab.loopback import free_port, wait_until
 from tests.lab.peers import Peer, auth_smart_host, plain_receiver
 
 MESSAGE = b"Subject: one\nX-MS-Exchange-Organization-SCL: -1\n\nfirst\n.\n..second\nlast"
@@ -63,7 +63,7 @@ def test_the_message_arrives_as_it_is_but_for_the_header_firewall(
     file = connector("A", "a.test", receiver.port, 'fqdn = "out.contoso.test"')
     result = send(root, file, "-f", "ann@contoso.test", "bob@a.test")
     assert (result.returncode, result.stderr) == (0, b"")
-    [received] = receiver.received()
+    [received] = wait_until(lambda: receiver.received() or None, "the message")
     assert received.helo == "out.contoso.test"
     assert received.message["Subject"] == "one"
     assert "X-MS-Exchange-Organization-SCL" not in received.message
@@ -120,7 +120,7 @@ def test_it_logs_in_with_the_password_of_the_file(
     )
     result = send(root, file, "-f", "ann@contoso.test", "bob@a.test")
     assert result.returncode == 0, result.stdout + result.stderr
-    [received] = host.received()
+    [received] = wait_until(lambda: host.received() or None, "the message")
     assert (received.tls, received.authenticated_sender) == ("TLSv1.3", "contoso@relay")
 
     (root / "secret").write_text("wrong\n")

@@ -71,9 +71,12 @@ class Administrator:
         result = self.run("apply")
         assert result.returncode == 0, result.stdout + result.stderr
 
-    def policy_service(self) -> AbstractContextManager[Child]:
-        """Run the policy service as systemd would, from when it listens until the end."""
-        return self._daemon("policy", self.policy_log)
+    def policy_service(self, *, open_files: int | None = None) -> AbstractContextManager[Child]:
+        """Run the policy service as systemd would, from when it listens until the end.
+
+        `open_files`: as many at most (its soft limit).
+        """
+        return self._daemon("policy", self.policy_log, open_files)
 
     def delivery_agent(self) -> AbstractContextManager[Child]:
         """Run the delivery agent in the same way."""
@@ -84,12 +87,18 @@ class Administrator:
         return self._daemon("milter", self.milter_log)
 
     @contextmanager
-    def _daemon(self, command: str, log: Path) -> Iterator[Child]:
+    def _daemon(self, command: str, log: Path, open_files: int | None = None) -> Iterator[Child]:
+        limit = ["/bin/sh", "-c", f'ulimit -Sn {open_files} && exec "$@"', "sh"]
         folder = self.host.queue_directory / "postconnector"
         folder.mkdir(mode=0o755, exist_ok=True)
         said_before = log.stat().st_size if log.exists() else 0
         daemon = start_child(
-            [*_POSTCONNECTOR, command, "--config-directory", str(self.host.config_directory)], log
+            [
+                *(limit if open_files is not None else ()),
+                *(*_POSTCONNECTOR, command),
+                *("--config-directory", str(self.host.config_directory)),
+            ],
+            log,
         )
         try:
             wait_until(

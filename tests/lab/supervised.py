@@ -59,6 +59,9 @@ class Supervised:
     def hold(self) -> None:
         """It neither runs nor is gone."""
         self._signal(signal.SIGSTOP)
+        if self._child is not None:
+            tasks = Path(f"/proc/{self._child.pid}/task")
+            wait_until(lambda: _are_stopped(tasks) or None, "the daemon to stop")
 
     def let_go(self) -> None:
         """It goes on, and knows nothing of it."""
@@ -254,3 +257,9 @@ def _client(root: Path, host_port: int) -> PostfixInstance:
         smtp_port=free_port(),
         chroot=False,
     )
+
+
+def _are_stopped(tasks: Path) -> bool:
+    """Whether every thread is: the signal takes effect in each by itself."""
+    states = [(task / "stat").read_text().rpartition(") ")[2][0] for task in tasks.iterdir()]
+    return set(states) == {"T"}

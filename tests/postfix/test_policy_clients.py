@@ -1,7 +1,6 @@
 """All sorts of clients at the real policy service, beside a real Postfix that needs its answers."""
 
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -199,12 +198,7 @@ def test_it_ends_on_sigterm_whatever_its_clients_do(new_host: HostMaker, enter: 
 def test_without_file_descriptors_clients_wait(new_host: HostMaker, enter: ExitStack) -> None:
     """Some are left for what else the service does: asking Postfix, reading connectors."""
     administrator = new_host(policy_service=False)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64 + 5, hard))
-    try:
-        enter.enter_context(administrator.policy_service())
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    enter.enter_context(administrator.policy_service(open_files=64 + 5))
     administrator.publish(connectors())
     clients = [connect(administrator, enter) for _ in range(12)]
     for client in clients:
