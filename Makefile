@@ -20,7 +20,7 @@ lint: setup
 	.venv/bin/mypy policy milter tests
 
 unit: setup
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest $(SIDE_BY_SIDE) tests/unit
 
 postfix: setup
 	$(PY) -m pytest $(SIDE_BY_SIDE) tests/postfix

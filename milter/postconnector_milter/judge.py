@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from postconnector.daemon.metrics import Metrics
 from postconnector.enforcement.judgement import judge
@@ -13,9 +12,8 @@ from postconnector.enforcement.recipient_route import (
     connectors_of,
     route_recipient,
 )
-from postconnector.enforcement.rule import Defer, Refuse, TakeAgentPath, Verdict
-from postconnector.enforcement.rules import NamedRule
-from postconnector.enforcement.size import too_big
+from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict, word_of
+from postconnector.enforcement.size import matters
 from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
 from postconnector.selection.routing_table import RoutingTable
@@ -64,9 +62,9 @@ class Judge:
             routes = tuple(self._route(each, message.size) for each in message.recipients)
             verdict = self._of_rules(message, routes, queue_id)
             self._metrics.answered(_STAGE.value, time.perf_counter() - began)
-        word = _told(verdict, queue_id)
+        _log(verdict, queue_id)
         for name in connectors_of(routes):
-            self._metrics.decided(name, _STAGE.value, word)
+            self._metrics.decided(name, _STAGE.value, word_of(verdict))
         return verdict
 
     def _of_rules(
@@ -82,27 +80,21 @@ class Judge:
             message.headers,
         )
         verdict = judge(self._rules, whole).of_whole(whole)
-        if verdict is None and any(route.moved and not route.kept for route in routes):
+        if verdict is None and any(route.moved for route in routes):
             return TakeAgentPath("its size moves it to another connector")
         return verdict
 
     def _route(self, recipient: str, size: int) -> RecipientRoute:
         route = route_recipient(self._routing, recipient, size)
-        if route.moved or too_big(route, size) is not None:
-            domain = recipient_domain(recipient)
-            if domain and self._holds_domain(domain, route.only_default):
-                return replace(route, kept=True)
+        domain = recipient_domain(recipient) if matters(route, size) else None
+        if domain and self._holds_domain(domain, route.only_default):
+            return route.as_kept()
         return route
 
 
-def _told(verdict: Verdict | None, queue_id: str | None) -> str:
-    """Log it; the word for the metrics."""
+def _log(verdict: Verdict | None, queue_id: str | None) -> None:
     match verdict:
-        case None:
-            return "accepted"
         case TakeAgentPath(why):
             log.info("%s: %s: to the agent: %s", queue_id, _STAGE.value, why)
-            return "agent path"
         case Refuse(code, enhanced, text) | Defer(code, enhanced, text):
             log.info("%s: %s: %d %s %s", queue_id, _STAGE.value, code, enhanced, text)
-    return "refused" if isinstance(verdict, Refuse) else "deferred"

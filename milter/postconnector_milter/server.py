@@ -15,10 +15,10 @@ from postconnector.daemon.follower import Follower
 from postconnector.daemon.metrics import Metrics
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.stopping import stop_event
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import NamedRule
 from postconnector.model.organization import Organization
 from postconnector.postfix.own_domains import OwnDomains
-from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.selection.standpoint import local_server
 from postconnector_milter import callbacks
 from postconnector_milter.connection import Connection
 from postconnector_milter.judge import HoldsDomain, Judge
@@ -98,10 +98,6 @@ class MilterServer:
             return self._judges.made
         return asyncio.run_coroutine_threadsafe(self._judges.current(), self._loop).result()
 
-    def _new_judge(self, organization: Organization) -> Judge | None:
-        try:
-            server = local_server(organization, self._hostname)
-            return Judge(organization, self._holds_domain, self._rules, self._metrics, server)
-        except UnknownServerError as error:
-            log.error("mail is deferred: %s", error)
-            return None
+    def _new_judge(self, organization: Organization) -> Judge:
+        server = local_server(organization, self._hostname)
+        return Judge(organization, self._holds_domain, self._rules, self._metrics, server)

@@ -286,16 +286,29 @@ def test_an_answer_that_is_none_defers(with_rule: WithRule) -> None:
     [("import nothing_that_is_there\n", "can't be loaded"), ("fax = 7\n", "is no function")],
 )
 def test_without_the_rule_nothing_starts(root: Path, module: str, said: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(install(root, module))}
+    for result in started_with(install(root, module)):
+        assert result.returncode == os.EX_CONFIG
+        assert "rule fax (fax_rule:fax)" in result.stderr
+        assert said in result.stderr
+
+
+def test_without_the_rules_of_ours_nothing_starts(root: Path) -> None:
+    metadata = root / "halves/postconnector-0.dist-info/METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: postconnector\nVersion: 0\n")
+    for result in started_with(root / "halves"):
+        assert result.returncode == os.EX_CONFIG
+        assert "rules of ours are not installed: certificate, size" in result.stderr
+
+
+def started_with(packages: Path) -> Iterator[subprocess.CompletedProcess[str]]:
+    """What becomes of each daemon where these packages are installed before all others."""
     for daemon in ("policy", "deliver", "milter"):
-        result = subprocess.run(
+        yield subprocess.run(
             [sys.executable, "-m", "postconnector", daemon],
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": str(packages)},
         )
-        assert result.returncode == os.EX_CONFIG
-        assert "rule fax (fax_rule:fax)" in result.stderr
-        assert said in result.stderr

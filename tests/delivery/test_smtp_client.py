@@ -17,12 +17,12 @@ import trustme
 from postconnector.delivery.dialogue_log import NoDialogueLog
 from postconnector.delivery.envelope import Envelope, EnvelopeRecipient
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.reply import clean
 from postconnector.delivery.smtp.connection import Connection
 from postconnector.delivery.smtp.settings import Login, SessionSettings, Timeouts
 from postconnector.delivery.smtp.steps import SessionFailedError
 from postconnector.delivery.smtp.transaction import RecipientReply
 from postconnector.delivery.tls.policy import CertificateName, Starttls, TlsPolicy
+from postconnector.model.plain_text import clean
 from tests.lab.client import Heard, Message, client_context
 from tests.lab.scripted_peer import ScriptedPeer
 

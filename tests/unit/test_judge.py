@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
+from postconnector.daemon.installed_rules import load_rules
 from postconnector.enforcement.message import Message
-from postconnector.enforcement.rule import Defer, Refuse, TakeAgentPath, Verdict
-from postconnector.enforcement.rules import NamedRule, load_rules
+from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict
 from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
 from postconnector.policyd.judge import Judge

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from postconnector.daemon.metrics import Metrics
 from postconnector.enforcement.message import Client, Message
-from postconnector.enforcement.rule import Defer, Refuse, Rule, TakeAgentPath, Verdict
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import Defer, NamedRule, Refuse, Rule, TakeAgentPath, Verdict
 from postconnector.enforcement.size import size_rule
 from postconnector.model.organization import AskMilter, HostSettings, Organization
 from postconnector.postfix.compile import compile_organization

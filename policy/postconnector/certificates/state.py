@@ -55,6 +55,14 @@ class CertificateStates(_Frozen):
         return self.model_dump_json(indent=1).encode() + b"\n"
 
     @classmethod
+    def connectors_in(cls, data: bytes | None) -> Mapping[str, CertificateState]:
+        """Those of a file; none where there is none, or it is damaged."""
+        try:
+            return cls.parse(data).connectors if data is not None else {}
+        except StateError:
+            return {}
+
+    @classmethod
     def parse(cls, data: bytes) -> "CertificateStates":
         """Read the file's content. Raises StateError."""
         try:

@@ -47,7 +47,7 @@ class OwnCertificate:
     """A certificate with its private key, ready to be shown.
 
     `pem`: key, certificate and intermediates in this order, as smtp_tls_chain_files wants them.
-    `names`: issuer and subject fit to be read. `sha256`: the fingerprint, as OpenSSL writes it.
+    `names`: issuer and subject fit to be read. `sha256`: the fingerprint.
     """
 
     file: Path
@@ -127,6 +127,11 @@ def _pem_files(directory: Path, problems: list[str]) -> list[Path]:
     return files[:_MOST_FILES]
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256, as OpenSSL writes it."""
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
 def windows_name(name: x509.Name) -> X500Name:
     """The parts of an X.509 name in Windows' order (most specific first), as they compare."""
     return X500Name(
@@ -198,6 +203,6 @@ def _own(
         not_before=certificate.not_valid_before_utc.astimezone(UTC),
         not_after=certificate.not_valid_after_utc.astimezone(UTC),
         names=(_shown(certificate.issuer), _shown(certificate.subject)),
-        sha256=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        sha256=fingerprint(certificate),
         pem=key + b"".join(c.public_bytes(Encoding.PEM) for c in chain),
     )

@@ -16,10 +16,11 @@ from typing import TypeVar
 from postconnector.cli.failure import CommandFailedError
 from postconnector.daemon.certificate_watch import CertificateWatch
 from postconnector.daemon.endpoint import Endpoint
+from postconnector.daemon.installed_rules import RulesError, load_rules
 from postconnector.daemon.own_user import NoSuchUserError, give_up_root
 from postconnector.daemon.published import FileInForce
 from postconnector.daemon.visibility import Visibility
-from postconnector.enforcement.rules import NamedRule, RulesError, load_rules
+from postconnector.enforcement.rule import NamedRule
 from postconnector.postfix.host import PostfixError, PostfixHost
 
 T = TypeVar("T")
@@ -28,6 +29,23 @@ _GARBAGE = 20_000
 """Objects after which Python looks for garbage: by default it does so with every few messages."""
 
 log = logging.getLogger(__name__)
+
+FOLLOWS = """\
+Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
+the file given with -c, and follows every change of that file; a file with errors leaves the
+last good one in force. Started as root, it listens and then gives up root for good.
+"""
+ENDS = """\
+Tells systemd when it is ready, how many connectors are in force, and that it is alive
+(sd_notify).
+
+exit status:
+  0   ended by SIGTERM
+  64  the endpoint is none, or --metrics no loopback address
+  69  there is no Postfix, or an endpoint can't be listened on
+  78  there is no user to run as, or a rule can't be loaded
+"""
+"""What the help of every daemon says at the end of its description, and of its details."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, setting: str, default: str) -> None:
@@ -78,6 +96,11 @@ def rules() -> tuple[NamedRule, ...]:
         return load_rules()
     except RulesError as error:
         raise CommandFailedError(os.EX_CONFIG, str(error)) from None
+
+
+def certificate_watch(host: PostfixHost | None) -> CertificateWatch | None:
+    """What is published of certificates; None without a Postfix."""
+    return CertificateWatch.of(host.config_directory) if host is not None else None
 
 
 def unusable(watch: CertificateWatch | None) -> Callable[[], Mapping[str, str]]:

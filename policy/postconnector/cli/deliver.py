@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 # dnspython would load these when they are first used, and by then root is given up and its files
@@ -20,7 +21,6 @@ import dns.rdtypes.ANY.SOA  # noqa: F401
 
 from postconnector.cli import daemon
 from postconnector.cli.command import Command
-from postconnector.daemon.certificate_watch import CertificateWatch, report_certificates
 from postconnector.daemon.follower import Follower
 from postconnector.daemon.metrics import Metrics
 from postconnector.daemon.published import PublishedOrganization
@@ -41,9 +41,9 @@ from postconnector.delivery.secrets import Secrets
 from postconnector.delivery.spool import Spool
 from postconnector.delivery.surroundings import Surroundings
 from postconnector.model.organization import HostSettings, Organization
-from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.selection.standpoint import local_server
 
 _GRACE = 50.0
 """Seconds in which deliveries end when we are told to stop; systemd waits a little longer."""
@@ -64,21 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
     host = daemon.find_postfix(arguments, "what this machine trusts is trusted")
     find = daemon.file_finder(arguments, host)
     published = PublishedOrganization(find, visibility)
-    settings = HostSettings() if published.organization is None else published.organization.host
     maker = _Maker(host, find)
-    wanted = arguments.listen or settings.delivery_agent
+    wanted = arguments.listen or published.host_settings.delivery_agent
     with daemon.listening(wanted, host, arguments.user, _groups(host)) as (listener, endpoint):
         follower = Follower(published, maker.make)
         machinery = Machinery(Surroundings.of(host).own)
         postfix = machinery.own_postfix(host) if host is not None else None
-        watch = CertificateWatch.of(host.config_directory) if host is not None else None
+        watch = daemon.certificate_watch(host)
         agent = machinery.agent(follower.current, rules, postfix, daemon.unusable(watch))
-
-        def ready() -> None:
-            visibility.ready_in_loop(endpoint)
-            if watch is not None:
-                report_certificates(watch, visibility.metrics, asyncio.get_running_loop())
-
+        ready = partial(visibility.ready_in_loop, endpoint, watch)
         asyncio.run(_serve(listener, ready, follower, machinery, agent, visibility))
     return os.EX_OK
 
@@ -96,14 +90,10 @@ class _Maker:
         self._find = find
         self._protocol_logs: dict[str, ProtocolLog] = {}
 
-    def make(self, organization: Organization) -> InForce | None:
-        """None, and a line in the log, if nothing can be delivered by it."""
-        try:
-            surroundings = Surroundings.of(self._host)
-            local = LocalRouting(organization, local_server(organization, surroundings.hostname))
-        except (PostfixError, UnknownServerError) as error:
-            log.error("mail is deferred: %s", error)
-            return None
+    def make(self, organization: Organization) -> InForce:
+        """Raises PostfixError or UnknownServerError if nothing can be delivered by it."""
+        surroundings = Surroundings.of(self._host)
+        local = LocalRouting(organization, local_server(organization, surroundings.hostname))
         secrets = Secrets.published(local, self._find().parent)
         path = organization.host.send_protocol_log_path
         if path not in self._protocol_logs:
@@ -165,11 +155,14 @@ connector that selection gives it: TLS with any certificate name, revocation lis
 servers, tokens, protocol log. Keeps no queue: Postfix is answered for each recipient when the
 next hop has answered, and keeps what could not be delivered.
 
-Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
-the file given with -c, and follows every change of that file; a file with errors leaves the
-last good one in force. Started as root, it listens and then gives up root for good. Messages
-above 2 MB are kept in TMPDIR while they are delivered, smaller ones only when there are many.
-""",
+Where the recipients of a message differ because of its size or of a rule, refuses those whom the
+rules refuse, so that Postfix reports exactly them, and hands the others back to Postfix.
+
+Messages above 2 MB are kept in TMPDIR while they are delivered, smaller ones only when there are
+many.
+
+"""
+    + daemon.FOLLOWS,
     details="""
 examples:
   systemctl start postconnector-deliver
@@ -177,15 +170,9 @@ examples:
   postconnector deliver --metrics 127.0.0.1:9631
 
 Logs to standard error: one line for each recipient, as Postfix' delivery agents do, with the
-queue id; changes of the connectors; faults. Tells systemd when it is ready, how many connectors
-are in force, and that it is alive (sd_notify).
-
-exit status:
-  0   ended by SIGTERM
-  64  the endpoint is none, or --metrics no loopback address
-  69  there is no Postfix, or the endpoint can't be listened on
-  78  there is no user to run as
-""",
+queue id; changes of the connectors; faults.
+"""
+    + daemon.ENDS,
     add_arguments=add_arguments,
     run=run,
     with_postfix=True,

@@ -26,10 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     rules = daemon.rules()
     host = daemon.find_postfix(arguments, "no domain counts as Postfix' own")
     published = PublishedOrganization(daemon.file_finder(arguments, host), visibility)
-    settings = HostSettings() if published.organization is None else published.organization.host
     holder = domain_holder(OwnDomains(host) if host is not None else None)
     server = MilterServer(published, holder, rules, visibility.metrics, daemon.hostname_of(host))
-    wanted = arguments.listen or settings.milter_service
+    wanted = arguments.listen or published.host_settings.milter_service
     with daemon.listening_by(server.listen, wanted, host, arguments.user) as (_, endpoint):
         asyncio.run(server.serve(lambda: visibility.ready_in_loop(endpoint)))
         visibility.stopping()
@@ -45,23 +44,17 @@ or by SMTP too, as milter in the table [host] says. Refuses with 552 5.3.4 what 
 for any recipient (sendmail(1) then sends the report to the sender), and has the delivery agent
 take what only some recipients may have, or what its size moves to another connector.
 
-Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
-the file given with -c, and follows every change of that file; a file with errors leaves the
-last good one in force. Started as root, it listens and then gives up root for good.
-""",
+"""
+    + daemon.FOLLOWS,
     details="""
 examples:
   systemctl start postconnector-milter
   postconnector milter --listen inet:127.0.0.1:10778 -c connectors.toml
+  postconnector milter --metrics 127.0.0.1:9632
 
 Logs to standard error, one line each: refusals, changes of the connectors, faults.
-
-exit status:
-  0   ended by SIGTERM
-  64  the endpoint is none
-  69  there is no Postfix, or the endpoint can't be listened on
-  78  there is no user to run as, or a rule of another package can't be loaded
-""",
+"""
+    + daemon.ENDS,
     add_arguments=add_arguments,
     run=run,
     with_postfix=True,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from postconnector.certificates.state import CertificateState, CertificateStates, StateError
+from postconnector.certificates.state import CertificateState, CertificateStates
 from postconnector.certificates.watch import described, problem_of, unusable_reason
 from postconnector.model.problem import quoted
 from postconnector.postfix.own_certificates import chain_file
@@ -49,11 +49,11 @@ class Certificate:
 
 def changed_certificates(publication: Publication, live: Live, now: datetime) -> Iterator[str]:
     """A line for each connector that shows something else, or nothing, after the publication."""
-    before = _connectors(live.files.get(CERTIFICATE_STATES))
+    before = CertificateStates.connectors_in(live.files.get(CERTIFICATE_STATES))
     files = publication.rendered.files
-    after = files.get(CERTIFICATE_STATES)
+    published = publication.compiled.certificate_states
     connectors = {c.name: c for c in publication.local.own}
-    for name, state in _connectors(after.data if after is not None else None).items():
+    for name, state in CertificateStates.connectors_in(published).items():
         file = chain_file(publication.local, connectors[name])
         chain = files[file].data if file in files else None
         if before.get(name) != state or live.files.get(file) != chain:
@@ -69,10 +69,3 @@ def waiting_for_certificates(states: CertificateStates, now: datetime) -> Iterat
 
 def _shown(name: str, state: CertificateState) -> str:
     return f"connector {quoted(name)} shows {described(state)}: {state.why}"
-
-
-def _connectors(data: bytes | None) -> dict[str, CertificateState]:
-    try:
-        return dict(CertificateStates.parse(data).connectors) if data is not None else {}
-    except StateError:
-        return {}

@@ -7,11 +7,11 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from postconnector.cli import daemon
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
-from postconnector.daemon.certificate_watch import CertificateWatch, report_certificates
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.daemon.kept_domains import KeptDomains
 from postconnector.daemon.published import PublishedOrganization
@@ -38,23 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
     rules = daemon.rules()
     host = daemon.find_postfix(arguments, "no domain counts as Postfix' own")
     published = PublishedOrganization(daemon.file_finder(arguments, host), visibility)
-    settings = HostSettings() if published.organization is None else published.organization.host
     hostname = daemon.hostname_of(host)
-    wanted = arguments.listen or settings.policy_service
+    wanted = arguments.listen or published.host_settings.policy_service
     with (
-        _listening_for_lookups(settings.lookup_service, host) as lookup_listener,
+        _listening_for_lookups(published.host_settings.lookup_service, host) as lookup_listener,
         daemon.listening(wanted, host, arguments.user) as (listener, endpoint),
     ):
-        watch = CertificateWatch.of(host.config_directory) if host is not None else None
+        watch = daemon.certificate_watch(host)
         lookups = LookupServer(Lookups(daemon.unusable(watch)))
         kept = KeptDomains(OwnDomains(host) if host is not None else None)
         server = PolicyServer(published, kept, rules, hostname, metrics=visibility.metrics)
-
-        def ready() -> None:
-            visibility.ready_in_loop(endpoint)
-            if watch is not None:
-                report_certificates(watch, visibility.metrics, asyncio.get_running_loop())
-
+        ready = partial(visibility.ready_in_loop, endpoint, watch)
         asyncio.run(_serve(server, listener, ready, visibility, lookups, lookup_listener))
     return os.EX_OK
 
@@ -96,30 +90,23 @@ COMMAND = Command(
     description="""
 Answers Postfix' policy requests until it gets SIGTERM: 552 5.3.4 for a recipient whose every
 connector is too small for the declared size, and at the end of data for a message that no
-connector takes for any recipient; FILTER when all recipients take another connector because of
-the size; otherwise DUNNO.
+connector takes for any recipient; FILTER to the connector that all recipients take because of
+the size, or to the delivery agent where they differ; otherwise DUNNO.
 
-Goes by the published connectors (CONFIG_DIRECTORY/postconnector/live/connectors.toml), or by
-the file given with -c, and follows every change of that file; a file with errors leaves the
-last good one in force. Also answers the lookups that no table can answer (at lookup_service of
-the table [host]): whose turn it is among a connector's smart hosts, and whether its own
-certificate can be shown. Started as root, it listens and then gives up root for good.
-""",
+Also answers the lookups that no table can answer (at lookup_service of the table [host]): whose
+turn it is among a connector's smart hosts, and whether its own certificate can be shown.
+
+"""
+    + daemon.FOLLOWS,
     details="""
 examples:
   systemctl start postconnector-policy
   postconnector policy --listen inet:127.0.0.1:10777 -c connectors.toml
   postconnector policy --metrics 127.0.0.1:9630
 
-Logs to standard error, one line each: refusals, changes of the connectors, faults. Tells systemd
-when it is ready, how many connectors are in force, and that it is alive (sd_notify).
-
-exit status:
-  0   ended by SIGTERM
-  64  the endpoint is none, or --metrics no loopback address
-  69  there is no Postfix, or the endpoint can't be listened on
-  78  there is no user to run as
-""",
+Logs to standard error, one line each: refusals, changes of the connectors, faults.
+"""
+    + daemon.ENDS,
     add_arguments=add_arguments,
     run=run,
     with_postfix=True,

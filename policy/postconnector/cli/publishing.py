@@ -54,8 +54,8 @@ def carry_out(
         return
     _require_policy_service(policy_service)
     _require_delivery_agent(publication)
-    _require_lookup_service(publication)
-    _require_milter(publication)
+    _require(failing_lookup_service(publication))
+    _require(failing_milter(publication))
     with nothing_half_done("the result"):
         generation = publish(publication, about, progress)
     tell(f"published generation {generation}")
@@ -137,9 +137,9 @@ def _needs_delivery_agent(publication: Publication) -> str | None:
 def _require_delivery_agent(publication: Publication) -> None:
     """Connectors of its own do; without it the other messages are few, and wait."""
     failure = failing_delivery_agent(publication)
-    if failure is not None and publication.compiled.agent_only:
-        raise CommandFailedError(os.EX_UNAVAILABLE, failure)
-    if failure is not None:
+    if publication.compiled.agent_only:
+        _require(failure)
+    elif failure is not None:
         print_error(f"warning: {failure}")
 
 
@@ -161,11 +161,6 @@ def failing_lookup_service(publication: Publication) -> str | None:
     )
 
 
-def _require_lookup_service(publication: Publication) -> None:
-    if (failure := failing_lookup_service(publication)) is not None:
-        raise CommandFailedError(os.EX_UNAVAILABLE, failure)
-
-
 def failing_milter(publication: Publication) -> str | None:
     """Why the milter, if Postfix is to ask it, does not answer, and what to do about it."""
     settings = publication.local.organization.host
@@ -182,8 +177,8 @@ def failing_milter(publication: Publication) -> str | None:
     )
 
 
-def _require_milter(publication: Publication) -> None:
-    if (failure := failing_milter(publication)) is not None:
+def _require(failure: str | None) -> None:
+    if failure is not None:
         raise CommandFailedError(os.EX_UNAVAILABLE, failure)
 
 

@@ -22,7 +22,7 @@ from postconnector.delivery.lmtp.command_error import CommandError
 from postconnector.delivery.lmtp.paths import recipient_address, sender_address
 from postconnector.delivery.machinery import Machinery
 from postconnector.delivery.spool import Spool, SpooledMessage
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import NamedRule
 
 _READ_SIZE = 64 * 1024
 

@@ -39,6 +39,9 @@ from postconnector.selection.routing_table import RoutingTable
 ALL_IS_WELL, SEE_TO_IT = 0, 1
 
 
+_LOOKS = (failing_delivery_agent, failing_lookup_service, failing_milter, unfinished_sentence)
+"""Each says what is wrong, if anything is."""
+
 _NO_TRANSPORT = "mail transport unavailable"
 """Postfix' words where FILTER has named a service that is not there now."""
 
@@ -118,14 +121,9 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
         status.problems.append(
             f"the policy service does not answer at {endpoint} ({failure}): Postfix defers mail"
         )
-    if (failure := failing_delivery_agent(publication)) is not None:
-        status.problems.append(failure)
-    if (failure := failing_lookup_service(publication)) is not None:
-        status.problems.append(failure)
-    if (failure := failing_milter(publication)) is not None:
-        status.problems.append(failure)
-    if (unfinished := unfinished_sentence(publication)) is not None:
-        status.problems.append(unfinished)
+    for look in _LOOKS:
+        if (problem := look(publication)) is not None:
+            status.problems.append(problem)
     status.problems.extend(publication.compiled.refusals)
     told.begins("comparing")
     _look_for_drift(status, publication)

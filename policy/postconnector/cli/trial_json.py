@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.extensions import Extensions
 from postconnector.delivery.trial.advice import next_step, warnings
 from postconnector.delivery.trial.by_hand import OwnFiles, posttls_finger
@@ -10,6 +10,7 @@ from postconnector.delivery.trial.certificate import ShownCertificate
 from postconnector.delivery.trial.findings import Demand, Failure, Finding
 from postconnector.delivery.trial.trial import TrialReport
 from postconnector.delivery.trial.verdict import Outcome
+from postconnector.model.plain_text import clean
 
 _OFFERS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "REQUIRETLS", "CHUNKING")
 

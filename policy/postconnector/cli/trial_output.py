@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from postconnector.cli.output import print_diff, print_heading, print_line, print_list, print_table
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.extensions import Extensions
 from postconnector.delivery.trial.advice import next_step, warnings
 from postconnector.delivery.trial.by_hand import OwnFiles, posttls_finger
@@ -12,6 +12,7 @@ from postconnector.delivery.trial.findings import Demand, Finding, NotFound
 from postconnector.delivery.trial.trial import TrialReport
 from postconnector.delivery.trial.verdict import Outcome
 from postconnector.enforcement.tls_requirement import Starttls
+from postconnector.model.plain_text import clean
 from postconnector.model.size import format_byte_quantity
 
 _LONGEST = 600

@@ -16,6 +16,8 @@ from typing import Generic, TypeVar
 
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.model.organization import Organization
+from postconnector.postfix.host import PostfixError
+from postconnector.selection.standpoint import UnknownServerError
 
 T = TypeVar("T")
 
@@ -33,12 +35,11 @@ class Follower(Generic[T]):
     """Follows what is published.
 
     `make` is called with each organization that comes into force, in a thread; what it returns is
-    there from the next question on. None means that nothing can be answered now.
+    there from the next question on. Where it raises PostfixError or UnknownServerError, nothing can
+    be answered now: None is there.
     """
 
-    def __init__(
-        self, published: PublishedOrganization, make: Callable[[Organization], T | None]
-    ) -> None:
+    def __init__(self, published: PublishedOrganization, make: Callable[[Organization], T]) -> None:
         self._published = published
         self._make = make
         self._reading: asyncio.Task[None] | None = None
@@ -90,4 +91,10 @@ class Follower(Generic[T]):
 
     def _make_of_published(self) -> T | None:
         organization = self._published.organization
-        return None if organization is None else self._make(organization)
+        if organization is None:
+            return None
+        try:
+            return self._make(organization)
+        except (PostfixError, UnknownServerError) as error:
+            log.error("mail is deferred: %s", error)
+            return None

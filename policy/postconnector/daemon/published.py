@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from postconnector.model.organization import Organization
+from postconnector.model.organization import HostSettings, Organization
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import LIVE, is_generation
@@ -79,6 +79,11 @@ class PublishedOrganization:
         self.refresh()
         if self._stamp is None:
             log.warning("%s: nothing is published yet", self._path)
+
+    @property
+    def host_settings(self) -> HostSettings:
+        """The table [host] of the one in force."""
+        return HostSettings() if self.organization is None else self.organization.host
 
     def is_stale(self) -> bool:
         """Whether the file is another one than was read last."""

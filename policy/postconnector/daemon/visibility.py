@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 
+from postconnector.daemon.certificate_watch import CertificateWatch, report_certificates
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.daemon.metrics import Metrics, OrganizationFacts
 from postconnector.daemon.metrics_server import MetricsServer, loopback_address
@@ -45,11 +46,17 @@ class Visibility:
             log.info("metrics at %s", self._server.url)
         self.readiness.ready()
 
-    def ready_in_loop(self, endpoint: Endpoint) -> None:
-        """The same in the running event loop, which systemd watches from now on if it wants to."""
+    def ready_in_loop(self, endpoint: Endpoint, watch: CertificateWatch | None = None) -> None:
+        """The same in the running event loop, which systemd watches from now on if it wants to.
+
+        `watch`: certificates that are told of too.
+        """
         log.info("listening on %s", endpoint)
         self.ready()
-        self.readiness.keep_alive(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self.readiness.keep_alive(loop)
+        if watch is not None:
+            report_certificates(watch, self.metrics, loop)
 
     def stopping(self) -> None:
         """We were told to end, and do."""

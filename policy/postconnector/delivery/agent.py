@@ -32,7 +32,7 @@ from postconnector.delivery.reply import Reply
 from postconnector.delivery.success_report import Relayed, relayed, success_report
 from postconnector.delivery.ways import CannotSendError, Ways
 from postconnector.enforcement.failure_policy import failure_policy
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import NamedRule
 from postconnector.postfix.host import PostfixError
 
 _NOT_NOW = Reply(451, "4.3.5", ("there are no connectors in force to deliver by",))

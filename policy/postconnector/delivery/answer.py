@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
+from postconnector.model.plain_text import clean
 
 _LONGEST_TEXT = 600
 

@@ -3,7 +3,7 @@
 import logging
 
 from postconnector.delivery.answer import Answer
-from postconnector.delivery.reply import clean
+from postconnector.model.plain_text import clean
 
 _STATUS = {2: "sent", 4: "deferred", 5: "bounced"}
 

@@ -99,7 +99,7 @@ def _ours(
 
 
 def _moved_to(route: RecipientRoute) -> str:
-    if route.moved and not route.kept and isinstance(route.outcome, Selected):
+    if route.moved and isinstance(route.outcome, Selected):
         return route.outcome.connector.sort_name
     return ""
 

@@ -1,7 +1,6 @@
 """Asking the rules what they say of a message that the delivery agent has."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from postconnector.daemon.kept_domains import KeptDomains
 from postconnector.delivery.content import Content
@@ -12,8 +11,7 @@ from postconnector.delivery.received import Received
 from postconnector.enforcement.judgement import Judgement, judge
 from postconnector.enforcement.message import Headers, Message, Stage
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
-from postconnector.enforcement.rule import Refuse
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import NamedRule, Refuse
 from postconnector.model.domain import recipient_domain
 
 
@@ -40,7 +38,7 @@ async def _with_kept(route: RecipientRoute, kept_domains: KeptDomains) -> Recipi
         known = kept_domains.known(domain, relayed_too=route.only_default)
         if known is None:
             await kept_domains.find_out(domain, relayed_too=route.only_default)
-    return replace(route, kept=True) if known else route
+    return route.as_kept() if known else route
 
 
 def judgement_of(

@@ -17,7 +17,7 @@ from postconnector.delivery.in_force import InForce
 from postconnector.delivery.own_postfix import OwnPostfix
 from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.ways import Ways
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import NamedRule
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.own_domains import OwnDomains
 

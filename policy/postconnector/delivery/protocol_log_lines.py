@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from postconnector import __version__
-from postconnector.delivery.reply import clean
+from postconnector.model.plain_text import clean
 
 LONGEST_FIELD = 2048
 

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from postconnector.model.plain_text import clean
+
 _ENHANCED = re.compile(r"(?P<code>(?P<class>[245])[.][0-9]{1,3}[.][0-9]{1,3})(?:[ \t]+|$)")
 _LONGEST_LINE = 400
 _MOST_LINES = 20
@@ -73,10 +75,3 @@ class Reply:
             f"{self.code}{' ' if number == last else '-'}{codes}{line}".rstrip().encode() + b"\r\n"
             for number, line in enumerate(shown)
         )
-
-
-def clean(text: str) -> str:
-    """What a peer or a sender wrote, without what would break a line or steer a terminal."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)

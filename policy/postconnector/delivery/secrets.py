@@ -4,20 +4,15 @@ It is not root: `apply` leaves it those of its own connectors, by the names of t
 the published generation. What is not there keeps mail waiting.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from postconnector.certificates.state import CertificateState, StateError
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.own_certificates import read_states
 from postconnector.postfix.table_names import agent_certificate, agent_password
 
 _LARGEST = 1024**2
-
-log = logging.getLogger(__name__)
 
 
 class NoSecretError(Exception):
@@ -26,14 +21,10 @@ class NoSecretError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """By connector name: passwords, and certificates with their keys in PEM form.
-
-    `certificate_states`: what is known of the certificates, where they were published.
-    """
+    """By connector name: passwords, and certificates with their keys in PEM form."""
 
     passwords: Mapping[str, str] = field(repr=False)
     certificates: Mapping[str, bytes] = field(repr=False)
-    certificate_states: Mapping[str, CertificateState] = field(default_factory=dict)
 
     @classmethod
     def published(cls, local: LocalRouting, generation: Path) -> "Secrets":
@@ -45,12 +36,7 @@ class Secrets:
                 passwords[connector.name] = password.decode("utf-8", "replace").removesuffix("\n")
             if (certificate := _read(generation / agent_certificate(name))) is not None:
                 certificates[connector.name] = certificate
-        try:
-            return cls(passwords, certificates, read_states(generation).connectors)
-        except StateError as error:
-            if certificates:
-                log.error("mail waits for certificates: %s: %s", generation, error)
-            return cls(passwords, {})
+        return cls(passwords, certificates)
 
     def login_secret(self, connector: SendConnector) -> str:
         """The password, or the token that is in its file now. Raises NoSecretError."""

@@ -17,7 +17,7 @@ from io import BytesIO
 
 from postconnector.delivery.answer import Answer
 from postconnector.delivery.envelope import Envelope, EnvelopeRecipient
-from postconnector.delivery.reply import clean
+from postconnector.model.plain_text import clean
 
 _CHUNK = 64 * 1024
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from postconnector.certificates.choice import NoCertificateError
-from postconnector.certificates.watch import reply_text, unusable_reason
+from postconnector.certificates.watch import reply_text
 from postconnector.delivery.attempts import Way
 from postconnector.delivery.grouping import Group
 from postconnector.delivery.hosts.next_hops import NextHops
@@ -109,21 +109,13 @@ def session_settings(in_force: InForce, connector: SendConnector, domain: str) -
 
 def _tls(in_force: InForce, connector: SendConnector, domain: str) -> TlsPolicy:
     try:
-        shown = _shown(in_force, connector, datetime.now(UTC))
+        published = in_force.secrets.certificates.get(connector.name)
+        shown = certificate_to_show(connector, published, datetime.now(UTC))
         return tls_policy(domain, connector, in_force.local.settings, in_force.contexts, shown)
     except NoCertificateError as error:
         raise CannotSendError(454, "4.7.5", reply_text(str(error))) from None
     except TrustError as error:
         raise CannotSendError(451, "4.7.5", str(error)) from None
-
-
-def _shown(in_force: InForce, connector: SendConnector, now: datetime) -> bytes | None:
-    """The certificate that is shown at `now`. Raises NoCertificateError."""
-    secrets = in_force.secrets
-    state = secrets.certificate_states.get(connector.name)
-    if state is not None and (reason := unusable_reason(state, now)) is not None:
-        raise NoCertificateError(reason)
-    return certificate_to_show(connector, secrets.certificates.get(connector.name), now)
 
 
 def _login(in_force: InForce, connector: SendConnector) -> Login | None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from postconnector.enforcement.message import Message
-from postconnector.enforcement.rule import Defer, Refuse, TakeAgentPath, Verdict
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict
+from postconnector.model.plain_text import clean, cut
 
 _LONGEST = 400
 
@@ -79,9 +79,9 @@ def _verdicts(rule: NamedRule, message: Message) -> Sequence[Verdict]:
 def _checked(verdict: Verdict) -> Verdict:
     match verdict:
         case Refuse(code, enhanced) if code // 100 == 5 and enhanced.startswith("5."):
-            return replace(verdict, text=_plain(verdict.text))
+            return replace(verdict, text=cut(clean(verdict.text), _LONGEST))
         case Defer(code, enhanced) if code // 100 == 4 and enhanced.startswith("4."):
-            return replace(verdict, text=_plain(verdict.text))
+            return replace(verdict, text=cut(clean(verdict.text), _LONGEST))
         case TakeAgentPath():
             return verdict
     raise ValueError(f"no verdict: {verdict!r}")
@@ -91,9 +91,3 @@ def _positions(verdict: Answer, message: Message) -> Iterator[int]:
     for position, route in enumerate(message.recipients):
         if verdict.recipients is None or route.recipient in verdict.recipients:
             yield position
-
-
-def _plain(text: str) -> str:
-    """Printable ASCII without line breaks, as an SMTP reply must be; not endless."""
-    shown = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in text)
-    return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "..."

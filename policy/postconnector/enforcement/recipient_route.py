@@ -5,7 +5,7 @@ that connector's limit is exceeded. Pure.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postconnector.model.address_space import Specificity
 from postconnector.selection.outcome import Candidate, NonDelivery, Outcome, Selected
@@ -18,7 +18,7 @@ class RecipientRoute:
 
     `moved`: the connector is not the one that Postfix takes by itself. `only_default`: nothing but
     the address space `*` matches. `kept`: Postfix delivers to the domain itself, so that no
-    connector takes part; looked for only where the size matters for the recipient.
+    connector takes part, and nothing moves; looked for only where the size matters.
     """
 
     recipient: str
@@ -26,6 +26,10 @@ class RecipientRoute:
     moved: bool = False
     only_default: bool = False
     kept: bool = False
+
+    def as_kept(self) -> "RecipientRoute":
+        """The same where Postfix delivers to the domain itself."""
+        return replace(self, moved=False, kept=True)
 
     @property
     def connector_name(self) -> str | None:

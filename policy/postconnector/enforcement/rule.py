@@ -48,3 +48,25 @@ class TakeAgentPath:
 Verdict = Refuse | Defer | TakeAgentPath
 
 Rule = Callable[[Message], Iterable[Verdict]]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRule:
+    """A rule under the name of its entry point."""
+
+    name: str
+    rule: Rule
+    is_ours: bool
+
+
+def word_of(verdict: Verdict | None) -> str:
+    """What was decided, for logs and metrics."""
+    match verdict:
+        case None:
+            return "accepted"
+        case Refuse():
+            return "refused"
+        case Defer():
+            return "deferred"
+        case TakeAgentPath():
+            return "agent path"

@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from postconnector.enforcement.message import Message
 from postconnector.enforcement.recipient_route import RecipientRoute
 from postconnector.enforcement.rule import Refuse
+from postconnector.model.plain_text import cut
 from postconnector.model.problem import quoted
 from postconnector.selection.outcome import Candidate, NonDelivery
+
+_LONGEST = 120
+"""Characters of an address or a name in a reply."""
 
 
 def size_rule(message: Message) -> Iterator[Refuse]:
@@ -15,6 +19,11 @@ def size_rule(message: Message) -> Iterator[Refuse]:
         text = None if route.kept else too_big(route, message.size)
         if text is not None:
             yield Refuse(552, "5.3.4", text, (route.recipient,))
+
+
+def matters(route: RecipientRoute, size: int) -> bool:
+    """Whether the size decides about a recipient: it moves him, or nobody takes the message."""
+    return route.moved or too_big(route, size) is not None
 
 
 def too_big(route: RecipientRoute, size: int) -> str | None:
@@ -26,11 +35,7 @@ def too_big(route: RecipientRoute, size: int) -> str | None:
             limit, owner = link.max_message_size, f"site link {quoted(link.name)}"
         case _:
             return None
+    recipient, owner = cut(route.recipient, _LONGEST), cut(owner, _LONGEST)
     return (
-        f"message of {size:,} bytes to {_short(route.recipient)} is larger than MaxMessageSize"
-        f" {limit} of {_short(owner)}"
+        f"message of {size:,} bytes to {recipient} is larger than MaxMessageSize {limit} of {owner}"
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -243,6 +243,11 @@ class SendConnector(BaseModel):
         return self.name.casefold()
 
     @property
+    def shows_certificate(self) -> bool:
+        """Whether the connector has a certificate of its own to show (TlsCertificateName)."""
+        return self.tls_certificate_name is not None and not self.ignore_starttls
+
+    @property
     def authenticates(self) -> bool:
         """Whether we log in to the smart host with a user and password."""
         return self.smart_host_auth_mechanism in (

@@ -6,6 +6,7 @@ proto=ESMTP helo=<mx.test>. So what searches Postfix' log finds ours too.
 
 import logging
 
+from postconnector.model.plain_text import clean, cut
 from postconnector.policyd.protocol import Request
 
 _LONGEST_VALUE = 256
@@ -56,6 +57,4 @@ _NAMES = (
 
 def _shown(text: str, longest: int = _LONGEST_VALUE) -> str:
     """Printable ASCII, so that nothing breaks the line or steers a terminal; not endless."""
-    cut = text[:longest]
-    shown = "".join(c if " " <= c <= "~" else c.encode("unicode_escape").decode() for c in cut)
-    return shown if len(shown) <= longest and cut == text else f"{shown[: longest - 3]}..."
+    return cut(clean(cut(text, longest)), longest)

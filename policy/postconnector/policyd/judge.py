@@ -7,7 +7,6 @@ of a message are remembered from RCPT TO.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from postconnector.enforcement.judgement import judge
@@ -18,9 +17,8 @@ from postconnector.enforcement.recipient_route import (
     connectors_of,
     route_recipient,
 )
-from postconnector.enforcement.rule import Refuse, TakeAgentPath, Verdict
-from postconnector.enforcement.rules import NamedRule
-from postconnector.enforcement.size import too_big
+from postconnector.enforcement.rule import NamedRule, TakeAgentPath, Verdict, word_of
+from postconnector.enforcement.size import matters, too_big
 from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
 from postconnector.policyd.decision_log import log_decision, queue_id
@@ -161,7 +159,7 @@ class Judge:
     def _for_all(self, request: Request, routes: tuple[RecipientRoute, ...], size: int) -> str:
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
         verdict = judge(self._rules, message).of_whole(message)
-        if verdict is None and any(route.moved and not route.kept for route in routes):
+        if verdict is None and any(route.moved for route in routes):
             detour = common_detour(map(self._with_kept, routes))
             if detour is not None:
                 self._decided(detour.connector.name, message.stage.value, "moved")
@@ -179,15 +177,14 @@ class Judge:
         `size` is what was judged, which the agent declares.
         """
         route = self._route(request.get("recipient", ""), size)
-        if not route.moved or route.kept or not isinstance(route.outcome, Selected):
+        if not route.moved or not isinstance(route.outcome, Selected):
             return NOTHING_TO_SAY
         return self._filter(request, route.outcome.candidate)
 
     def _route(self, recipient: str, size: int) -> RecipientRoute:
         """What selection says. Raises _UnknownDomainError."""
         route = route_recipient(self._routing, recipient, size)
-        matters = route.moved or too_big(route, size) is not None
-        return self._with_kept(route) if matters else route
+        return self._with_kept(route) if matters(route, size) else route
 
     def _with_kept(self, route: RecipientRoute) -> RecipientRoute:
         domain = recipient_domain(route.recipient)
@@ -196,7 +193,7 @@ class Judge:
         kept = self._kept_domains.known(domain, relayed_too=route.only_default)
         if kept is None:
             raise _UnknownDomainError(domain, route.only_default)
-        return replace(route, kept=kept)
+        return route.as_kept() if kept else route
 
     def _filter(self, request: Request, detour: Candidate) -> str:
         target = self._local.target(detour)
@@ -204,10 +201,8 @@ class Judge:
         return f"FILTER {target}"
 
     def _say(self, request: Request, message: Message, verdict: Verdict) -> str:
-        refused = "refused" if isinstance(verdict, Refuse) else "deferred"
-        what = "agent path" if isinstance(verdict, TakeAgentPath) else refused
         for name in connectors_of(message.recipients):
-            self._decided(name, message.stage.value, what)
+            self._decided(name, message.stage.value, word_of(verdict))
         if isinstance(verdict, TakeAgentPath):
             log_decision("filter", request, f"to the agent: {verdict.why}")
             return f"FILTER {agent_path(self._local.organization.host)}"

@@ -1,22 +1,37 @@
 """Asking a running policy service whether it is there, as Postfix would ask it."""
 
+from collections.abc import Callable
+
 from postconnector.daemon.endpoint import Endpoint
 
 _QUESTION = b"request=smtpd_access_policy\nprotocol_state=CONNECT\n\n"
 _TIMEOUT = 5.0
 
 
+class NoAnswerError(Exception):
+    """Nobody answers; the text says why."""
+
+
 def policy_service_failure(endpoint: Endpoint) -> str | None:
     """Return why the policy service does not answer, or None if it does."""
     try:
+        received = asked(endpoint, _QUESTION, lambda data: data.endswith(b"\n\n"))
+    except NoAnswerError as error:
+        return str(error)
+    return None if received.startswith(b"action=") else "it does not speak the policy protocol"
+
+
+def asked(endpoint: Endpoint, question: bytes, is_whole: Callable[[bytes], bool]) -> bytes:
+    """The answer to a question. Raises NoAnswerError."""
+    received = b""
+    try:
         with endpoint.connect(_TIMEOUT) as client:
-            client.sendall(_QUESTION)
-            received = b""
-            while not received.endswith(b"\n\n"):
+            client.sendall(question)
+            while not is_whole(received):
                 data = client.recv(4096)
                 if not data:
-                    return "it closed the connection"
+                    raise NoAnswerError("it closed the connection")
                 received += data
     except OSError as error:
-        return error.strerror or str(error)
-    return None if received.startswith(b"action=") else "it does not speak the policy protocol"
+        raise NoAnswerError(error.strerror or str(error)) from None
+    return received

@@ -6,7 +6,6 @@ Whatever goes wrong in judging is answered with 451: our fault defers mail.
 """
 
 import asyncio
-import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -16,20 +15,18 @@ from postconnector.daemon.kept_domains import KeptDomains
 from postconnector.daemon.metrics import Metrics
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.stopping import stop_event
-from postconnector.enforcement.rules import NamedRule
+from postconnector.enforcement.rule import NamedRule
 from postconnector.model.organization import Organization
 from postconnector.policyd.clients import Clients
 from postconnector.policyd.judge import TRY_LATER, Judge
 from postconnector.policyd.limits import Limits
 from postconnector.policyd.open_messages import OpenMessages
 from postconnector.policyd.protocol import Request
-from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.selection.standpoint import local_server
 
 _LOOKS_AGAIN = 0.005
 """Seconds from one look at what is published to the next, while there are questions. When `apply`
 ends they are over: it asks Postfix' own commands between publishing and that."""
-
-log = logging.getLogger(__name__)
 
 
 class PolicyServer:
@@ -54,20 +51,15 @@ class PolicyServer:
         self._looks_at = 0.0
         self._is_up_to_date = False
 
-    def _new_judge(self, organization: Organization) -> Judge | None:
-        try:
-            server = local_server(organization, self._hostname)
-            return Judge(
-                organization,
-                self._messages,
-                self._kept_domains,
-                self._rules,
-                server,
-                decided=self._metrics.decided,
-            )
-        except UnknownServerError as error:
-            log.error("mail is deferred: %s", error)
-            return None
+    def _new_judge(self, organization: Organization) -> Judge:
+        return Judge(
+            organization,
+            self._messages,
+            self._kept_domains,
+            self._rules,
+            local_server(organization, self._hostname),
+            decided=self._metrics.decided,
+        )
 
     async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT."""

@@ -6,7 +6,7 @@ Secrets are named, never shown. Files as a whole are compared in `plan`.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from postconnector.certificates.state import CertificateState, CertificateStates, StateError
+from postconnector.certificates.state import CertificateState, CertificateStates
 from postconnector.certificates.watch import described
 from postconnector.postfix.compiled import Compiled, Service
 from postconnector.postfix.configuration_files import (
@@ -170,7 +170,7 @@ def _why(service: Service) -> str:
 
 def _certificates(now: bytes | None, then: bytes | None) -> Iterator[Change]:
     """What connectors show; the files with the keys are changes of their own."""
-    before, after = _states(now), _states(then)
+    before, after = CertificateStates.connectors_in(now), CertificateStates.connectors_in(then)
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
         if old != new:
@@ -180,13 +180,6 @@ def _certificates(now: bytes | None, then: bytes | None) -> Iterator[Change]:
 
 def _described(state: CertificateState | None) -> str | None:
     return None if state is None else described(state)
-
-
-def _states(data: bytes | None) -> Mapping[str, CertificateState]:
-    try:
-        return CertificateStates.parse(data).connectors if data is not None else {}
-    except StateError:
-        return {}
 
 
 def _hidden(value: object) -> str | None:

@@ -87,7 +87,7 @@ def with_certificate_check(
 
     They all have the same one (see `sharing`).
     """
-    if not shows_certificate(connectors[0]) or not can_ask(facts):
+    if not connectors[0].shows_certificate or not can_ask(facts):
         return tuple(settings)
     name = quote(min(connector.name for connector in connectors), safe="")
     failures = facts.pattern_table(CERTIFICATE_FAILURES_TABLE)
@@ -101,11 +101,6 @@ def with_certificate_check(
     )
 
 
-def shows_certificate(connector: SendConnector) -> bool:
-    """Whether mail waits while the connector's own certificate can't be shown."""
-    return connector.tls_certificate_name is not None and not connector.ignore_starttls
-
-
 def needing_lookups(local: LocalRouting, facts: PostfixFacts) -> Iterator[tuple[str, str]]:
     """The connectors, by name, whose mail waits without the lookup service, and why."""
     if not can_ask(facts):
@@ -116,7 +111,7 @@ def needing_lookups(local: LocalRouting, facts: PostfixFacts) -> Iterator[tuple[
         if specificity is not Specificity.ALL
     }
     for connector in _native(local):
-        if shows_certificate(connector):
+        if connector.shows_certificate:
             yield connector.name, "it has a certificate of its own (TlsCertificateName)"
         elif connector.name in named and _has_several_hosts(local, connector):
             yield connector.name, "it has several smart hosts"
@@ -136,7 +131,7 @@ def lookup_warnings(local: LocalRouting, facts: PostfixFacts) -> Iterator[str]:
         return
     missing = ", ".join(sorted(TABLE_TYPES - facts.table_types))
     for connector in _native(local):
-        if shows_certificate(connector) or connector.name in several:
+        if connector.shows_certificate or connector.name in several:
             yield (
                 f"this Postfix has no tables of type {missing}: smart hosts are tried in their"
                 " order, and an expired certificate is shown all the same; install a Postfix that"

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from postconnector.certificates.choice import (
     NoCertificateError,
@@ -25,7 +24,7 @@ from postconnector.certificates.state import (
     CertificateStates,
     StateError,
 )
-from postconnector.certificates.store import OwnCertificate, read_store
+from postconnector.certificates.store import OwnCertificate, fingerprint, read_store
 from postconnector.certificates.watch import unusable_reason
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
@@ -130,7 +129,7 @@ def _with_certificate(
 ) -> Iterator[tuple[int, SendConnector, TlsCertificateName]]:
     for index, connector in enumerate(local.organization.connectors):
         name = connector.tls_certificate_name
-        if name is not None and local.is_own(connector) and not connector.ignore_starttls:
+        if name is not None and local.is_own(connector) and connector.shows_certificate:
             yield index, connector, name
 
 
@@ -157,7 +156,7 @@ def _is_of(state: CertificateState, chain: bytes | None) -> bool:
         leaf = x509.load_pem_x509_certificate(chain or b"")
     except ValueError:
         return False
-    return leaf.fingerprint(hashes.SHA256()).hex(":").upper() == state.certificate.sha256
+    return fingerprint(leaf) == state.certificate.sha256
 
 
 def chain_file(local: LocalRouting, connector: SendConnector) -> str:

@@ -219,7 +219,7 @@ _BY_TABLE = TlsDemand("secure", "by next hop", "nexthop")
 def _own_certificate(
     service: str, connector: SendConnector, facts: PostfixFacts
 ) -> Iterator[Setting]:
-    if connector.tls_certificate_name is not None and not connector.ignore_starttls:
+    if connector.shows_certificate:
         file = f"{facts.live_directory}/{certificate_file(service)}"
         yield Setting("smtp_tls_chain_files", file, "TlsCertificateName")
 

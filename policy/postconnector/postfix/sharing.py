@@ -203,8 +203,7 @@ def _shape(connector: SendConnector, settings: OrganizationSettings) -> _OwnShap
 
 
 def _certificate(connector: SendConnector) -> str | None:
-    shown = connector.tls_certificate_name is not None and not connector.ignore_starttls
-    return str(connector.tls_certificate_name) if shown else None
+    return str(connector.tls_certificate_name) if connector.shows_certificate else None
 
 
 def _distinction(connector: SendConnector) -> _Distinction:

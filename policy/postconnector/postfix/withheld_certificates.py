@@ -8,7 +8,7 @@ waiting until the last of these processes is gone, and the state follows.
 from collections.abc import Mapping
 from datetime import datetime
 
-from postconnector.certificates.state import CertificateState, CertificateStates, StateError
+from postconnector.certificates.state import CertificateStates
 from postconnector.certificates.watch import unusable_reason
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.table_names import CERTIFICATE_STATES, certificate_file
@@ -24,7 +24,8 @@ def withheld_services(
     `live`: the files of the live generation. `finishing`: the last publication was killed, and
     nobody knows what processes have read since.
     """
-    before, after = _states(live.get(CERTIFICATE_STATES)), _states(compiled.certificate_states)
+    before = CertificateStates.connectors_in(live.get(CERTIFICATE_STATES))
+    after = CertificateStates.connectors_in(compiled.certificate_states)
     found = {}
     for service in compiled.native:
         names = tuple(c.name for c in service.connectors if c.name in after)
@@ -49,10 +50,3 @@ def withholding(states: bytes, withheld: Mapping[str, tuple[str, ...]]) -> bytes
         for name, state in published.connectors.items()
     }
     return published.model_copy(update={"connectors": connectors}).data()
-
-
-def _states(data: bytes | None) -> Mapping[str, CertificateState]:
-    try:
-        return CertificateStates.parse(data).connectors if data is not None else {}
-    except StateError:
-        return {}

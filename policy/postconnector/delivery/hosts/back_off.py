@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from postconnector.delivery.hosts.target import NoTargetError, Target
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
+from postconnector.model.plain_text import clean
 
 _RHYTHM = ((4, 60.0), (6, 300.0))
 _AFTERWARDS = 600.0

@@ -18,7 +18,8 @@ from postconnector.delivery.hosts.resolver import Resolver
 from postconnector.delivery.hosts.route import has_route
 from postconnector.delivery.hosts.smart_hosts import RoundRobin, no_smart_host
 from postconnector.delivery.hosts.target import NoTargetError, Target
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
+from postconnector.model.plain_text import clean
 from postconnector.model.smart_host import SmartHost
 
 _SMTP_PORT = 25

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from postconnector.delivery.hosts.target import NoTargetError
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
+from postconnector.model.plain_text import clean
 from postconnector.model.smart_host import SmartHost
 
 _DNS_FAILED = "4.4.3"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from postconnector.delivery.lmtp.command_error import CommandError
-from postconnector.delivery.reply import clean
+from postconnector.model.plain_text import clean
 
 ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
 _UNAVAILABLE = "[UNAVAILABLE]"

@@ -7,7 +7,7 @@ from postconnector.delivery.content import Content
 from postconnector.delivery.dialogue_log import DialogueLog
 from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.conversation import Conversation, HandshakeFailedError
 from postconnector.delivery.smtp.dialogue import opening
 from postconnector.delivery.smtp.opened import Opened
@@ -24,6 +24,7 @@ from postconnector.delivery.smtp.steps import (
 from postconnector.delivery.smtp.tcp import connect
 from postconnector.delivery.smtp.transaction import Delivered, Exchange, RecipientReply
 from postconnector.delivery.tls.policy import Starttls, TlsFailedError, TlsPolicy
+from postconnector.model.plain_text import clean
 
 _WITHOUT_TLS = TlsPolicy(Starttls.NEVER, None)
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from postconnector.delivery.content import Content
 from postconnector.delivery.dialogue_log import DialogueLog
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.dot_stuffing import stuffed
 from postconnector.delivery.smtp.replies import ProtocolError
 from postconnector.delivery.smtp.settings import SessionSettings
@@ -26,6 +26,7 @@ from postconnector.delivery.smtp.transcript import Transcript
 from postconnector.delivery.smtp.wire import ConnectionLostError, Wire
 from postconnector.delivery.tls.policy import TlsFacts
 from postconnector.delivery.tls.verification import handshake_failure, verify
+from postconnector.model.plain_text import clean
 
 T = TypeVar("T")
 

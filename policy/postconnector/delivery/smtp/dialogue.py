@@ -3,7 +3,7 @@
 Whoever carries the steps out raises SessionFailedError where a connection is lost or slow.
 """
 
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp import authentication
 from postconnector.delivery.smtp.extensions import Extensions
 from postconnector.delivery.smtp.masking import MASKED
@@ -19,6 +19,7 @@ from postconnector.delivery.smtp.steps import (
     failed,
 )
 from postconnector.delivery.tls.policy import Starttls
+from postconnector.model.plain_text import clean
 
 _MOST_TURNS = 10
 

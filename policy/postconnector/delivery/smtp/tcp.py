@@ -5,10 +5,10 @@ import errno
 import os
 
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.reply import clean
 from postconnector.delivery.smtp.settings import SessionSettings
 from postconnector.delivery.smtp.steps import Stage, failed
 from postconnector.delivery.smtp.wire import Wire
+from postconnector.model.plain_text import clean
 
 
 async def connect(target: Target, settings: SessionSettings) -> Wire:

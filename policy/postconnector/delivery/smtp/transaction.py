@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from postconnector.delivery.content import Content
 from postconnector.delivery.envelope import Envelope
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.extensions import Extensions
 from postconnector.delivery.smtp.parameters import (
     mail_command,
@@ -22,6 +22,7 @@ from postconnector.delivery.smtp.steps import (
     Stage,
     failed,
 )
+from postconnector.model.plain_text import clean
 
 _MOST_QUOTED = 300
 _IN_DOUBT = "(the message may have been taken, and may be delivered twice)"

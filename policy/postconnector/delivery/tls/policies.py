@@ -21,7 +21,7 @@ def certificate_to_show(
     Raises NoCertificateError if they are not there, or not valid at `now`: then mail waits, as in
     Exchange. The certificate that Exchange picks by Fqdn when none is named is not shown.
     """
-    if connector.tls_certificate_name is None or connector.ignore_starttls:
+    if not connector.shows_certificate:
         return None
     if published is None:
         raise NoCertificateError("the certificate named by TlsCertificateName can't be read")

@@ -7,9 +7,9 @@ else is said.
 import ssl
 from collections.abc import Iterable
 
-from postconnector.delivery.reply import clean
 from postconnector.delivery.tls.names import UnreadableCertificateError, carries, names_in
 from postconnector.delivery.tls.policy import CertificateName, TlsFacts, TlsFailedError, TlsPolicy
+from postconnector.model.plain_text import clean
 
 _MOST_SHOWN = 5
 _LONGEST_SHOWN = 100

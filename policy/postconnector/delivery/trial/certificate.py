@@ -5,11 +5,11 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from postconnector.delivery.reply import clean
+from postconnector.certificates.store import fingerprint
 from postconnector.delivery.tls.names import UnreadableCertificateError, names_in
+from postconnector.model.plain_text import clean
 
 _LONGEST = 300
 _MOST_NAMES = 1000
@@ -50,7 +50,7 @@ def read_certificate(data: bytes, now: datetime) -> ShownCertificate | None:
             days_left=(certificate.not_valid_after_utc - now).days,
             names=_names(data),
             key=_key(certificate),
-            fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+            fingerprint=fingerprint(certificate),
         )
     except (ValueError, TypeError):
         return None

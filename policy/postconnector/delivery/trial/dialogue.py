@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from postconnector.delivery.envelope import Envelope
-from postconnector.delivery.reply import Reply, clean
+from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.extensions import Extensions
 from postconnector.delivery.smtp.parameters import (
     mail_command,
@@ -22,6 +22,7 @@ from postconnector.delivery.smtp.steps import (
     failed,
 )
 from postconnector.delivery.trial.findings import Failure, Finding
+from postconnector.model.plain_text import clean
 
 
 class _SmallMessage:

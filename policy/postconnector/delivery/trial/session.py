@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.reply import clean
 from postconnector.delivery.smtp.authentication import NoMechanismError, choose_mechanism
 from postconnector.delivery.smtp.connection import Connection
 from postconnector.delivery.smtp.opened import Opened
@@ -19,6 +18,7 @@ from postconnector.delivery.trial.certificate import ShownCertificate, read_cert
 from postconnector.delivery.trial.dialogue import asking
 from postconnector.delivery.trial.findings import Demand, Failure, Finding, FoundTarget
 from postconnector.delivery.trial.handshake import HandshakeRecord
+from postconnector.model.plain_text import clean
 
 _GOING_ON_WITHOUT_TLS = "going on without TLS: "
 _MOST_LINES = 1000

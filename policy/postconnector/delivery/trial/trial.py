@@ -118,14 +118,9 @@ class Trial:
         settings = session_settings(in_force, self.connector, self.domain)
         settings = replace(settings, timeouts=_timeouts(self.seconds))
         own = self.in_force.secrets.certificates.get(self.connector.name)
-        shown = own if self._shows_own else None
+        shown = own if self.connector.shows_certificate else None
         unverified = TlsPolicy(Starttls.REQUIRED, contexts.context(chain=False, shown=shown))
         return SessionPlan(settings, unverified, self._demand(settings, shown))
-
-    @property
-    def _shows_own(self) -> bool:
-        connector = self.connector
-        return connector.tls_certificate_name is not None and not connector.ignore_starttls
 
     def _demand(self, settings: SessionSettings, shown: bytes | None) -> Demand:
         context = settings.tls.context

@@ -1,34 +1,29 @@
-"""The rules in force: ours and those of other packages, found by their entry points."""
+"""The rules that are installed: ours and those of other packages, found by their entry points."""
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from postconnector.enforcement.rule import GROUP, Rule
+from postconnector.enforcement.rule import GROUP, NamedRule
 
 _OURS = "postconnector.enforcement."
+_BUILT_IN = frozenset({"certificate", "size"})
+"""Mail must not pass unjudged because a package was installed by halves."""
 
 log = logging.getLogger(__name__)
 
 
 class RulesError(Exception):
-    """A rule that is installed can't be loaded; nothing is judged without it."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedRule:
-    """A rule under the name of its entry point."""
-
-    name: str
-    rule: Rule
-    is_ours: bool
+    """A rule can't be loaded, or is not there; nothing is judged without it."""
 
 
 def load_rules() -> tuple[NamedRule, ...]:
     """All rules that are installed, by name. Raises RulesError."""
     found = sorted(entry_points(group=GROUP), key=lambda each: each.name)
-    return tuple(_loaded(found))
+    rules = tuple(_loaded(found))
+    if missing := ", ".join(sorted(_BUILT_IN - {rule.name for rule in rules if rule.is_ours})):
+        raise RulesError(f"rules of ours are not installed: {missing}; install postconnector anew")
+    return rules
 
 
 def _loaded(found: list[EntryPoint]) -> Iterator[NamedRule]:
