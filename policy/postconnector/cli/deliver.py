@@ -136,7 +136,7 @@ def _count(metrics: Metrics, answers: Sequence[Answer], seconds: float) -> None:
     """Count what became of each recipient. Nobody gets mail twice because that fails."""
     try:
         for answer in answers:
-            metrics.delivered(answer.connector, status_of(answer), seconds)
+            metrics.delivered(answer.connector or "", status_of(answer), seconds)
     except Exception:
         log.exception("our own fault; the answers stand")
 

@@ -6,19 +6,28 @@ organization has connectors (thousands), and only of connectors that mail came f
 a connector that is gone go with it; what still ends there is counted under no connector (an
 empty label).
 
-Recording takes about a microsecond, from any thread.
+Recording takes less than half a microsecond, from any thread.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
 from threading import Lock
 from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from postconnector.enforcement.message import Stage
 
@@ -28,9 +37,6 @@ VERDICTS = ("accepted", "refused", "deferred", "agent path", "moved")
 STATUSES = ("sent", "deferred", "bounced")
 """Of deliveries, as Postfix says."""
 
-_OTHER = "other"
-"""A word that is none of ours; more than one of these would be no bound."""
-
 LOOKUP = "LOOKUP"
 """The stage of questions that are no message's: Postfix looks something up (socketmap)."""
 
@@ -39,48 +45,124 @@ _ANSWER_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.
 _DELIVERY_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0)
 """Few, as there may be thousands of connectors; a next hop may take minutes."""
 
-M = TypeVar("M", Counter, Histogram)
+Labels = tuple[str, ...]
+V = TypeVar("V")
 
 
-class _ByConnector(Generic[M]):
-    """The series of one metric whose first label is the connector.
+@dataclass
+class _Label:
+    """What a label may be. Anything else is `other`: more than one of these would be no bound."""
 
-    They are remembered here, since asking prometheus-client takes three times as long. `words`:
-    what each further label may be.
+    name: str
+    allowed: frozenset[str]
+    other: str = "other"
+
+    @classmethod
+    def of_connectors(cls) -> "_Label":
+        """The names of those in force; what has none of them is counted without one."""
+        return cls("connector", frozenset(), "")
+
+
+class _Series(Collector, Generic[V]):
+    """The values of one metric by its labels. Counted here, and given to prometheus-client when it
+    asks: its own counters and histograms take thrice the time.
     """
 
-    def __init__(self, metric: M, *words: Iterable[str]) -> None:
-        self._metric: M = metric
-        self._words = [frozenset(each) for each in words]
-        self._connectors = frozenset[str]()
-        self._series: dict[tuple[str, ...], M] = {}
+    def __init__(self, name: str, documentation: str, *labels: _Label) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = labels
+        self._values: dict[Labels, V] = {}
         self._lock = Lock()
-
-    def of(self, *labels: str) -> M:
-        """The series with these labels."""
-        found = self._series.get(labels)
-        return self._bounded(labels) if found is None else found
 
     def keep(self, connectors: frozenset[str]) -> None:
         """Drop the series of all other connectors, and have none of them come back."""
         with self._lock:
-            self._connectors = connectors
-            for labels in list(self._series):
+            self._labels[0].allowed = connectors
+            for labels in list(self._values):
                 if labels[0] and labels[0] not in connectors:
-                    del self._series[labels]
-                    self._metric.remove(*labels)
+                    del self._values[labels]
 
-    def _bounded(self, labels: tuple[str, ...]) -> M:
-        connector, *words = labels
+    def _bounded(self, labels: Labels) -> Labels:
+        return tuple(
+            said if said in label.allowed else label.other
+            for said, label in zip(labels, self._labels, strict=True)
+        )
+
+    def _names(self) -> list[str]:
+        return [label.name for label in self._labels]
+
+
+class _Counts(_Series[int]):
+    """A counter."""
+
+    def add(self, *labels: str) -> None:
+        """One more."""
         with self._lock:
-            known = (
-                connector if connector in self._connectors else "",
-                *(
-                    word if word in allowed else _OTHER
-                    for word, allowed in zip(words, self._words, strict=True)
-                ),
-            )
-            return self._series.setdefault(known, self._metric.labels(*known))
+            try:
+                self._values[labels] += 1
+            except KeyError:
+                known = self._bounded(labels)
+                self._values[known] = self._values.get(known, 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        """For prometheus-client."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._names())
+        with self._lock:
+            values = dict(self._values)
+        for labels, value in values.items():
+            family.add_metric(labels, value)
+        yield family
+
+
+@dataclass
+class _Spread:
+    """How many were within each bound (seconds) but not the one before; the last: the rest."""
+
+    counts: list[int]
+    sum: float = 0.0
+
+
+class _Times(_Series[_Spread]):
+    """A histogram of seconds."""
+
+    def __init__(
+        self, name: str, documentation: str, label: _Label, bounds: tuple[float, ...]
+    ) -> None:
+        super().__init__(name, documentation, label)
+        self._bounds = bounds
+
+    def add(self, label: str, seconds: float) -> None:
+        """One more that took so long."""
+        with self._lock:
+            try:
+                spread = self._values[label,]
+            except KeyError:
+                spread = self._begin(self._bounded((label,)))
+            spread.counts[bisect_left(self._bounds, seconds)] += 1
+            spread.sum += seconds
+
+    def begin(self) -> None:
+        """Say from the beginning that there was none."""
+        with self._lock:
+            for label in (*self._labels[0].allowed, self._labels[0].other):
+                self._begin((label,))
+
+    def _begin(self, labels: Labels) -> _Spread:
+        return self._values.setdefault(labels, _Spread([0] * (len(self._bounds) + 1)))
+
+    def collect(self) -> Iterator[Metric]:
+        """For prometheus-client."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._names())
+        bounds = [
+            floatToGoString(bound)  # type: ignore[no-untyped-call]
+            for bound in (*self._bounds, inf)
+        ]
+        with self._lock:
+            found = [(labels, [*each.counts], each.sum) for labels, each in self._values.items()]
+        for labels, counts, seconds in found:
+            family.add_metric(labels, [*zip(bounds, accumulate(counts), strict=True)], seconds)
+        yield family
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,61 +183,51 @@ class Metrics:
     """The metrics of one daemon, in `registry`."""
 
     def __init__(self) -> None:
-        # These would be a second series for each, which nobody looks at.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         _Process(registry=self.registry)
         self._facts = _Facts()
-        self.registry.register(self._facts)
-        self._decisions = _ByConnector(
-            Counter(
-                "postconnector_decisions_total",
-                "Decisions on recipients and messages.",
-                ("connector", "stage", "verdict"),
-                registry=self.registry,
-            ),
-            _STAGES,
-            VERDICTS,
+        stage = _Label("stage", frozenset(_STAGES))
+        self._decisions = _Counts(
+            "postconnector_decisions",
+            "Decisions on recipients and messages.",
+            _Label.of_connectors(),
+            stage,
+            _Label("verdict", frozenset(VERDICTS)),
         )
-        answers = Histogram(
+        self.decided: Callable[[str, str, str], None] = self._decisions.add
+        """Told the connector (empty: none), the stage (a value of Stage, or LOOKUP) and the verdict
+        (one of VERDICTS)."""
+        self._answers = _Times(
             "postconnector_answer_seconds",
             "Time from a question of Postfix to the answer.",
-            ("stage",),
-            buckets=_ANSWER_BUCKETS,
-            registry=self.registry,
+            stage,
+            _ANSWER_BUCKETS,
         )
-        self._answers = {stage: answers.labels(stage) for stage in (*_STAGES, _OTHER)}
-        self._deliveries = _ByConnector(
-            Counter(
-                "postconnector_deliveries_total",
-                "Recipients whose delivery was attempted.",
-                ("connector", "status"),
-                registry=self.registry,
-            ),
-            STATUSES,
+        self._answers.begin()
+        self._deliveries = _Counts(
+            "postconnector_deliveries",
+            "Recipients whose delivery was attempted.",
+            _Label.of_connectors(),
+            _Label("status", frozenset(STATUSES)),
         )
-        self._delivery_seconds = _ByConnector(
-            Histogram(
-                "postconnector_delivery_seconds",
-                "Time from a recipient's message to the answer for it.",
-                ("connector",),
-                buckets=_DELIVERY_BUCKETS,
-                registry=self.registry,
-            )
+        self._delivery_seconds = _Times(
+            "postconnector_delivery_seconds",
+            "Time from a recipient's message to the answer for it.",
+            _Label.of_connectors(),
+            _DELIVERY_BUCKETS,
         )
-
-    def decided(self, connector: str | None, stage: str, verdict: str) -> None:
-        """`stage`: a value of Stage, or LOOKUP; `verdict`: one of VERDICTS."""
-        self._decisions.of(connector or "", stage, verdict).inc()
+        by_connector = (self._decisions, self._deliveries, self._delivery_seconds)
+        for each in (self._facts, self._answers, *by_connector):
+            self.registry.register(each)
 
     def answered(self, stage: str, seconds: float) -> None:
         """`stage` as for decided(); anything else is counted as other, whatever a client says."""
-        (self._answers.get(stage) or self._answers[_OTHER]).observe(seconds)
+        self._answers.add(stage, seconds)
 
-    def delivered(self, connector: str | None, status: str, seconds: float) -> None:
+    def delivered(self, connector: str, status: str, seconds: float) -> None:
         """What became of one recipient; `status`: one of STATUSES."""
-        self._deliveries.of(connector or "", status).inc()
-        self._delivery_seconds.of(connector or "").observe(seconds)
+        self._deliveries.add(connector, status)
+        self._delivery_seconds.add(connector, seconds)
 
     def organization(self, facts: OrganizationFacts) -> None:
         """Another organization is in force, or the one that is published is bad."""

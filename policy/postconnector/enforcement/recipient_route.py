@@ -32,12 +32,14 @@ class RecipientRoute:
         return replace(self, moved=False, kept=True)
 
     @property
-    def connector_name(self) -> str | None:
-        """Of the connector that is decided about: the one that takes it, or is too small for it."""
+    def connector_name(self) -> str:
+        """Of the connector that is decided about: the one that takes it, or is too small for it;
+        empty if there is none.
+        """
         match self.outcome:
             case Selected(candidate) | NonDelivery(largest=Candidate() as candidate):
-                return None if self.kept else candidate.connector.name
-        return None
+                return "" if self.kept else candidate.connector.name
+        return ""
 
 
 def route_recipient(routing: RoutingTable, recipient: str, size: int) -> RecipientRoute:
@@ -69,6 +71,6 @@ def common_detour(routes: Iterable[RecipientRoute]) -> Candidate | None:
     return next(iter(connectors.values()))
 
 
-def connectors_of(routes: Iterable[RecipientRoute]) -> set[str | None]:
-    """The names of all connectors that are decided about."""
+def connectors_of(routes: Iterable[RecipientRoute]) -> set[str]:
+    """The names of all connectors that are decided about; an empty one if some have none."""
     return {route.connector_name for route in routes}

@@ -12,18 +12,24 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from postconnector.policyd.complaints import Complaints
-from postconnector.policyd.judge import TRY_LATER
+from postconnector.policyd.judge import NOTHING_TO_SAY, TRY_LATER
 from postconnector.policyd.limits import Limits
-from postconnector.policyd.protocol import ProtocolError, Request, RequestParser, answer
+from postconnector.policyd.protocol import Outline, ProtocolError, Request, RequestParser, answer
 
 _READ_SIZE = 4 * 1024
 """A few requests: who sends many at once does not keep the others waiting."""
 
+_ACCEPT = answer(NOTHING_TO_SAY)
+_TRY_LATER = answer(TRY_LATER)
 _NOTHING: Iterator[Request] = iter(())
 
 
 class Answering(Protocol):
     """Who answers the requests."""
+
+    def accepts(self, outline: Outline) -> bool:
+        """Whether there is nothing to say for sure; if not, the whole request is to be asked."""
+        ...
 
     def at_once(self, request: Request) -> str | None:
         """The action; None if that takes longer."""
@@ -114,22 +120,23 @@ class Connection:
                 self._complaints.about("a client went away in the middle of a request")
             self.end()
             return
-        if (request := self._parser.only(data)) is not None:
-            self._answer_one(request)
+        if (known := self._at_a_glance(data)) is not None:
+            self._since = None
+            self._send(known)
             return
         if not self._parser.pending:
             self._since = None
         self._requests = self._parser.feed(data)
         self._answer()
 
-    def _answer_one(self, request: Request) -> None:
-        """The usual way of a request, which could go by _answer() as well."""
-        self._since = None
-        action = self._action_at_once(request)
-        if action is None:
-            self._ask(request)
-        else:
-            self._send(self._line(action))
+    def _at_a_glance(self, data: bytes) -> bytes | None:
+        """The answer where there is nothing to say, as nearly always; None: it is to be read."""
+        try:
+            outline = self._parser.outline(data)
+            return _ACCEPT if outline is not None and self._answering.accepts(outline) else None
+        except Exception as error:
+            self._complaints.about_ourselves(error)
+            return _TRY_LATER
 
     def _answer(self) -> None:
         """Answer what has come, until somebody has to be asked."""
@@ -213,4 +220,4 @@ class Connection:
             return answer(action)
         except ValueError as error:
             self._complaints.about_ourselves(error)
-            return answer(TRY_LATER)
+            return _TRY_LATER

@@ -23,7 +23,7 @@ from postconnector.model.domain import recipient_domain
 from postconnector.model.organization import Organization
 from postconnector.policyd.decision_log import log_decision, queue_id
 from postconnector.policyd.open_messages import OpenMessages
-from postconnector.policyd.protocol import Request
+from postconnector.policyd.protocol import Outline, Request
 from postconnector.policyd.within_limits import WithinLimits
 from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
 from postconnector.postfix.local_routing import LocalRouting
@@ -32,8 +32,8 @@ from postconnector.selection.outcome import Candidate, Selected
 NOTHING_TO_SAY = "DUNNO"
 TRY_LATER = "451 4.3.0 Connector policy service can't judge this message now"
 
-Decided = Callable[[str | None, str, str], None]
-"""Told the connector (None: none), the stage and what was decided, for the metrics."""
+Decided = Callable[[str, str, str], None]
+"""Told the connector (empty: none), the stage and what was decided, for the metrics."""
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,27 @@ class Judge:
         except _UnknownDomainError:
             return None
 
+    def accepts(self, outline: Outline) -> bool:
+        """Whether a message is within every limit, as nearly all are, and no stranger is asked.
+
+        Then there is nothing to judge, and this is the whole answer.
+        """
+        state, recipient, instance, size = outline
+        if self._asks_strangers or not self._within_limits.covers(int(size or 0)):
+            return False
+        if state == Stage.RCPT.value:
+            if instance:
+                self._messages.add(instance, recipient)
+            self._decided(self._within_limits.connector(recipient), state, "accepted")
+            return True
+        recipients = self._messages.forget(instance)
+        if recipient:
+            self._decided(self._within_limits.connector(recipient), state, "accepted")
+            return True
+        for name in set(map(self._within_limits.connector, recipients)):
+            self._decided(name, state, "accepted")
+        return True
+
     def _action(self, request: Request) -> str:
         if request.get("request") != "smtpd_access_policy":
             return NOTHING_TO_SAY
@@ -112,9 +133,9 @@ class Judge:
                 return NOTHING_TO_SAY
 
     def _at_rcpt(self, request: Request, size: int) -> str:
-        recipient = request.get("recipient", "")
-        if self._has_nothing_to_judge(size):
-            return self._accept(request, Stage.RCPT, [recipient])
+        recipient, instance = request.get("recipient", ""), request.get("instance", "")
+        if self.accepts((Stage.RCPT.value, recipient, instance, str(size))):
+            return NOTHING_TO_SAY
         route = self._route(recipient, size)
         action = NOTHING_TO_SAY
         if self._asks_strangers or too_big(route, size) is not None:
@@ -126,35 +147,22 @@ class Judge:
                     return action
         if action is NOTHING_TO_SAY:
             self._decided(route.connector_name, Stage.RCPT.value, "accepted")
-        if instance := request.get("instance"):
+        if instance:
             self._messages.add(instance, recipient)
         return action
 
     def _at_end(self, request: Request, size: int) -> str:
-        instance = request.get("instance", "")
-        recipients = self._messages.recipients(instance)
-        if request.get("recipient"):
-            recipients = [request["recipient"]]
-        if self._has_nothing_to_judge(size):
-            action = self._accept(request, Stage.END_OF_MESSAGE, recipients)
-        elif len(recipients) < max(_number(request, "recipient_count"), 1):
+        recipient, instance = request.get("recipient", ""), request.get("instance", "")
+        if self.accepts((Stage.END_OF_MESSAGE.value, recipient, instance, str(size))):
+            return NOTHING_TO_SAY
+        recipients = [recipient] if recipient else self._messages.recipients(instance)
+        if len(recipients) < max(_number(request, "recipient_count"), 1):
             action = self._without_recipients(request)
         else:
             routes = tuple(self._route(each, size) for each in dict.fromkeys(recipients))
             action = self._for_all(request, routes, size)
         self._messages.forget(instance)
         return action
-
-    def _has_nothing_to_judge(self, size: int) -> bool:
-        """As is so for nearly every message: it is within every limit, and no stranger is asked."""
-        return not self._asks_strangers and self._within_limits.covers(size)
-
-    def _accept(self, request: Request, stage: Stage, recipients: Sequence[str]) -> str:
-        for name in {self._within_limits.connector(recipient) for recipient in recipients}:
-            self._decided(name, stage.value, "accepted")
-        if stage is Stage.RCPT and (instance := request.get("instance")):
-            self._messages.add(instance, recipients[0])
-        return NOTHING_TO_SAY
 
     def _for_all(self, request: Request, routes: tuple[RecipientRoute, ...], size: int) -> str:
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
@@ -213,7 +221,7 @@ class Judge:
     def _without_recipients(self, request: Request) -> str:
         """We were not there at RCPT TO (a restart), at least not for all."""
         log.warning("%s: recipients unknown, asking to try again", queue_id(request))
-        self._decided(None, Stage.END_OF_MESSAGE.value, "deferred")
+        self._decided("", Stage.END_OF_MESSAGE.value, "deferred")
         return TRY_LATER
 
 

@@ -50,9 +50,11 @@ class OpenMessages:
             return ()
         return self._messages.get(instance, ())
 
-    def forget(self, instance: str) -> None:
-        """The message has ended."""
-        self._count -= len(self._messages.pop(instance, ()))
+    def forget(self, instance: str) -> Sequence[str]:
+        """The message has ended; returns the recipients that were remembered."""
+        recipients = self._messages.pop(instance, ())
+        self._count -= len(recipients)
+        return recipients
 
     def _began_before_us(self, instance: str) -> bool:
         if self._uptime() > self._underway_until:

@@ -12,24 +12,42 @@ MOST_ATTRIBUTES = 200
 
 Request = dict[str, str]
 
+_ANY = "[^\n]*+"
 
-def _attributes(names: str) -> re.Pattern[str]:
+Outline = tuple[str, str, str, str]
+"""What matters of most requests: protocol_state (RCPT or END-OF-MESSAGE), recipient, instance and
+size (digits; none where it is not known)."""
+
+
+def _outlined(names: str, names_since_3_8: str) -> re.Pattern[str]:
     """A request of exactly these, in this order. Nothing is tried twice: a value ends with its
     line.
     """
-    return re.compile("".join(f"{name}=(?P<{name}>[^\n]*+)\n" for name in names.split()) + "\n")
+    values = {
+        "request": "smtpd_access_policy",
+        "protocol_state": "(RCPT|END-OF-MESSAGE)",
+        "recipient": f"({_ANY})",
+        "instance": f"({_ANY})",
+        "size": "([0-9]{0,19}+)",
+        "policy_context": "",
+    }
+    lines, new = (
+        "".join(f"{name}={values.get(name, _ANY)}\n" for name in each.split())
+        for each in (names, names_since_3_8)
+    )
+    return re.compile(f"{lines}(?:{new})?+\n")
 
 
-_NAMES = """
-request protocol_state protocol_name client_address client_name client_port reverse_client_name
-server_address server_port helo_name sender recipient recipient_count queue_id instance size
-etrn_domain stress sasl_method sasl_username sasl_sender ccert_subject ccert_issuer
-ccert_fingerprint ccert_pubkey_fingerprint encryption_protocol encryption_cipher encryption_keysize
-policy_context
-"""
-_SINCE_3_2 = _attributes(_NAMES)
-_SINCE_3_8 = _attributes(f"{_NAMES} compatibility_level mail_version")
-_NEW = "\ncompatibility_level="
+_OUTLINED = _outlined(
+    """
+    request protocol_state protocol_name client_address client_name client_port
+    reverse_client_name server_address server_port helo_name sender recipient recipient_count
+    queue_id instance size etrn_domain stress sasl_method sasl_username sasl_sender ccert_subject
+    ccert_issuer ccert_fingerprint ccert_pubkey_fingerprint encryption_protocol encryption_cipher
+    encryption_keysize policy_context
+    """,
+    "compatibility_level mail_version",
+)
 
 
 class ProtocolError(Exception):
@@ -57,16 +75,19 @@ class RequestParser:
         if len(self._buffer.removesuffix(b"\n")) > MOST_BYTES:
             raise ProtocolError(f"a request of more than {MOST_BYTES} bytes")
 
-    def only(self, data: bytes) -> Request | None:
-        """The one request that `data` is, as is so for nearly all that comes; None: feed() it.
+    def outline(self, data: bytes) -> Outline | None:
+        """That of the one request that `data` is, as is so for nearly all that comes.
 
-        It is one of Postfix 3.2 to 3.10, read in one step, which takes a third of the time.
+        None: who wants to know what it is must feed() it, which takes five times as long. It is
+        one of Postfix 3.2 to 3.10, by a listener without a smtpd_policy_service_policy_context.
         """
         if self._buffer or len(data) > MOST_BYTES:
             return None
-        text = data.decode("utf-8", "replace")
-        found = (_SINCE_3_8 if _NEW in text else _SINCE_3_2).fullmatch(text)
-        return None if found is None else found.groupdict()
+        found = _OUTLINED.fullmatch(data.decode("utf-8", "replace"))
+        if found is None:
+            return None
+        state, recipient, instance, size = found.groups()
+        return state, recipient, instance, size
 
     @property
     def pending(self) -> bool:

@@ -21,7 +21,7 @@ from postconnector.policyd.clients import Clients
 from postconnector.policyd.judge import TRY_LATER, Judge
 from postconnector.policyd.limits import Limits
 from postconnector.policyd.open_messages import OpenMessages
-from postconnector.policyd.protocol import Request
+from postconnector.policyd.protocol import Outline, Request
 from postconnector.selection.standpoint import local_server
 
 _LOOKS_AGAIN = 0.005
@@ -48,8 +48,9 @@ class PolicyServer:
         self._metrics = metrics or Metrics()
         self._messages = OpenMessages()
         self._judges = Follower(published, self._new_judge)
+        self._judge: Judge | None = None
+        """That of what is published, as of a moment ago; None: there may be another."""
         self._looks_at = 0.0
-        self._is_up_to_date = False
 
     def _new_judge(self, organization: Organization) -> Judge:
         return Judge(
@@ -74,18 +75,26 @@ class PolicyServer:
             task.cancel()
         clients.stop()
 
+    def accepts(self, outline: Outline) -> bool:
+        """Whether there is nothing to say, and no more to know for it."""
+        now = time.monotonic()
+        judge = self._judge
+        if judge is None or now >= self._looks_at or not judge.accepts(outline):
+            return False
+        self._metrics.answered(outline[0], time.monotonic() - now)
+        return True
+
     def at_once(self, request: Request) -> str | None:
         """The action for a request; None if somebody has to be asked, or connectors to be read."""
         now = time.monotonic()
-        if now >= self._looks_at or self._judges.made is None:
+        if now >= self._looks_at:
             self._looks_at = now + _LOOKS_AGAIN
-            self._is_up_to_date = self._judges.is_up_to_date
-        if not self._is_up_to_date:
+            self._judge = self._judges.made if self._judges.is_up_to_date else None
+        if self._judge is None:
             return None
-        judge = self._judges.made
-        action = TRY_LATER if judge is None else judge.action_at_once(request)
+        action = self._judge.action_at_once(request)
         if action is not None:
-            self._measure(request, now)
+            self._measure(request.get("protocol_state", ""), now)
         return action
 
     async def later(self, request: Request) -> str:
@@ -93,9 +102,8 @@ class PolicyServer:
         began = time.monotonic()
         judge = await self._judges.current()
         action = TRY_LATER if judge is None else await judge.action(request)
-        self._measure(request, began)
+        self._measure(request.get("protocol_state", ""), began)
         return action
 
-    def _measure(self, request: Request, began: float) -> None:
-        stage = request.get("protocol_state", "")
+    def _measure(self, stage: str, began: float) -> None:
         self._metrics.answered(stage, time.monotonic() - began)

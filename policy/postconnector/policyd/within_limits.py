@@ -3,6 +3,8 @@
 What selection says of them depends on the recipient's domain alone, and is remembered by it.
 """
 
+from math import inf
+
 from postconnector.model.organization import Organization
 from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
@@ -21,13 +23,13 @@ class WithinLimits:
     def __init__(self, organization: Organization, routing: RoutingTable) -> None:
         limits = [connector.max_message_size.limit for connector in organization.connectors]
         limits += [link.max_message_size.limit for link in organization.settings.site_links]
-        self._smallest = min((limit for limit in limits if limit is not None), default=None)
+        self._smallest = min((limit for limit in limits if limit is not None), default=inf)
         self._routing = routing
         self._names: dict[str, str] = {}
 
     def covers(self, size: int) -> bool:
         """Whether a message of `size` bytes is within every limit there is; 0: it is not known."""
-        return self._smallest is None or max(size, 1) <= self._smallest
+        return (size or 1) <= self._smallest
 
     def connector(self, recipient: str) -> str:
         """The name of the connector that takes such messages; empty: there is none."""
