@@ -57,6 +57,41 @@ def submit(administrator: Administrator, *recipients: str, size: int) -> tuple[i
     return code, text.decode()
 
 
+def test_an_alias_that_was_left_for_later_is_followed_on_the_way_back(
+    new_host: HostMaker, peer: Peer, enter: ExitStack
+) -> None:
+    host = new_host(
+        {
+            "receive_override_options": "no_address_mappings",
+            "virtual_alias_domains": "alias.test",
+            "virtual_alias_maps": "inline:{ all@alias.test=a@small.test }",
+        }
+    )
+    enter.enter_context(host.delivery_agent())
+    host.publish(connectors(peer))
+    assert submit(host, "all@alias.test", "c@other.test", size=50 * KB)[0] == 250
+    assert host.host.log.wait_for_delivery("c@other.test").status == "bounced"
+    wait_until(lambda: peer.received() or None, "the message")
+    assert {m.recipient for m in peer.received()} == {"a@small.test"}
+    host.host.wait_idle()
+
+
+def test_a_message_just_below_the_hosts_own_limit(
+    new_host: HostMaker, peer: Peer, enter: ExitStack
+) -> None:
+    """It grows by a line on its way; that must not make it too large where it is handed back."""
+    host = new_host({"message_size_limit": str(60 * KB)})
+    enter.enter_context(host.delivery_agent())
+    host.publish(connectors(peer))
+    # The queue file counts, so the largest that Postfix takes at first is found by trying.
+    sizes = range(60 * KB - 200, 58 * KB, -50)
+    assert any(submit(host, "a@small.test", "c@other.test", size=n)[0] == 250 for n in sizes)
+    wait_until(lambda: peer.received() or None, "the message")
+    assert {m.recipient for m in peer.received()} == {"a@small.test"}
+    assert host.host.log.wait_for_delivery("c@other.test").status == "bounced"
+    host.host.wait_idle()
+
+
 def test_each_recipient_gets_what_is_his(administrator: Administrator, peer: Peer) -> None:
     """One fits, one moves to a larger connector, one is refused, one is local."""
     recipients = "a@small.test", "b@tiny.test", "c@other.test", "bob@contoso.test"

@@ -469,9 +469,34 @@ def test_what_postfix_cant_do_goes_to_the_delivery_agent() -> None:
         "pc-delivery-agent": "lmtp",
         "pc-agent-path": "lmtp",
         "pc-agent-return": "smtpd",
+        "pc-agent-cleanup": "cleanup",
     }
     default = {p.name: p.value for p in result.parameters}["default_transport"]
     assert default == "pc-delivery-agent:unix:postconnector/deliver"
+
+
+@pytest.mark.parametrize(
+    ("host", "maps"),
+    [
+        (FACTS, False),
+        (facts(receive_override_options="no_milters"), False),
+        (facts(receive_override_options="no_milters, no_address_mappings"), True),
+        (
+            replace(
+                FACTS,
+                service_settings={"smtp/inet/receive_override_options": "no_address_mappings"},
+            ),
+            True,
+        ),
+    ],
+    ids=["plain", "other", "main.cf", "master.cf"],
+)
+def test_aliases_that_were_left_for_later_are_followed_on_the_way_back(
+    host: PostfixFacts, maps: bool
+) -> None:
+    services = {service.name: service for service in compiled([connector()], host).services}
+    said = {s.name: s.value for s in services["pc-agent-return"].settings}
+    assert ("no_address_mappings" not in said["receive_override_options"]) is maps
 
 
 # --- Secrets ---

@@ -1,4 +1,4 @@
-"""The delivery agent as Postfix sees it: a service that speaks LMTP, and what the agent may read.
+"""The delivery agent as Postfix sees it: services that speak LMTP, and what the agent may read.
 
 Pure. The passwords and certificates of its connectors are files of the generation that the
 agent's group may read, as the agent is not root; those of other connectors are not.
@@ -6,7 +6,7 @@ agent's group may read, as the agent is not root; those of other connectors are 
 
 from collections.abc import Iterator, Mapping
 
-from postconnector.postfix.agent_path import agent_path_settings
+from postconnector.postfix.agent_path import agent_path_settings, return_services
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting
@@ -28,7 +28,8 @@ _LIKE_SMTP = ("generic_maps", "header_checks", "body_checks")
 def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service]:
     """The lmtp(8) service of the connectors of this host that need the agent, if there are any.
 
-    And that of the agent path, which any message may take, if there are connectors at all.
+    And that of the agent path, which any message may take, with the way back from there, if there
+    are connectors at all.
     """
     connectors = tuple(c for c in local.own if local.agent_reason(c) is not None)
     if connectors:
@@ -37,6 +38,7 @@ def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service
     if local.has_connectors:
         settings = (*_talks_to_the_agent(AGENT_PATH_SERVICE, facts), *agent_path_settings())
         yield Service(AGENT_PATH_SERVICE, (), settings, program="lmtp")
+        yield from return_services(facts)
 
 
 def _like_smtp() -> Iterator[Setting]:

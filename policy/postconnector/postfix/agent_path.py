@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from postconnector.model.organization import HostSettings
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.service_names import AGENT_PATH_SERVICE, RETURN_SERVICE
+from postconnector.postfix.service_names import (
+    AGENT_PATH_SERVICE,
+    RETURN_CLEANUP_SERVICE,
+    RETURN_SERVICE,
+)
 from postconnector.postfix.settings import Setting
 
 AGENT_PATH_LHLO = "postconnector-agent-path"
@@ -30,6 +34,7 @@ _RETURN_RESTRICTIONS = "postconnector_return_restrictions"
 _AS_IT_CAME = "it has been through all this already"
 _ONLY_US = "only the delivery agent reaches it"
 _AS_IT_IS = "what is handed back is the message as it was"
+_NO_LIMIT = Setting("message_size_limit", "0", _AS_IT_CAME)
 _LMTP_CHANGES = (
     "lmtp_generic_maps",
     "lmtp_header_checks",
@@ -71,34 +76,41 @@ def return_parameter(policy_service: str) -> Parameter:
     )
 
 
-def return_service(facts: PostfixFacts) -> Service:
-    """The smtpd(8) service that takes back what is Postfix' to deliver."""
+def return_services(facts: PostfixFacts) -> Iterator[Service]:
+    """The smtpd(8) service that takes back what is Postfix' to deliver, and its cleanup(8), which
+    would else refuse what has grown beyond the host's limit by the line that names this host.
+    """
     settings = (
         Setting("syslog_name", f"{facts.syslog_name}/{RETURN_SERVICE}", "delivery agent"),
-        *_asks_nothing(),
+        *_asks_nothing(facts.maps_addresses_late),
         Setting("smtpd_recipient_restrictions", "", "MaxMessageSize", _RETURN_RESTRICTIONS),
+        Setting("cleanup_service_name", RETURN_CLEANUP_SERVICE, _AS_IT_CAME),
         *_is_ours_alone(),
         *_changes_nothing(),
     )
     known = tuple(s for s in settings if facts.version >= _SINCE.get(s.name, (3, 0)))
-    return Service(RETURN_SERVICE, (), known, program="smtpd")
+    yield Service(RETURN_SERVICE, (), known, program="smtpd")
+    queued = (
+        Setting("syslog_name", f"{facts.syslog_name}/{RETURN_CLEANUP_SERVICE}", "delivery agent"),
+        _NO_LIMIT,
+    )
+    yield Service(RETURN_CLEANUP_SERVICE, (), queued, program="cleanup")
 
 
-def _asks_nothing() -> Iterator[Setting]:
+def _asks_nothing(maps_addresses: bool) -> Iterator[Setting]:
     for name in ("client", "helo", "sender", "data", "end_of_data"):
         yield Setting(f"smtpd_{name}_restrictions", "", _AS_IT_CAME)
     yield Setting("smtpd_relay_restrictions", "permit_mynetworks, reject", _ONLY_US)
     for name in ("content_filter", "smtpd_proxy_filter", "smtpd_milters", "smtpd_milter_maps"):
         yield Setting(name, "", _AS_IT_CAME)
-    yield Setting(
-        "receive_override_options",
-        "no_unknown_recipient_checks, no_header_body_checks, no_address_mappings, no_milters",
-        _AS_IT_CAME,
-    )
+    overridden = "no_unknown_recipient_checks, no_header_body_checks, no_milters"
+    if not maps_addresses:
+        overridden += ", no_address_mappings"
+    yield Setting("receive_override_options", overridden, _AS_IT_CAME)
     for name in ("smtpd_reject_unlisted_recipient", "smtpd_reject_unlisted_sender"):
         yield Setting(name, "no", _AS_IT_CAME)
     yield Setting("strict_rfc821_envelopes", "no", _AS_IT_CAME)
-    yield Setting("message_size_limit", "0", _AS_IT_CAME)
+    yield _NO_LIMIT
 
 
 def _is_ours_alone() -> Iterator[Setting]:

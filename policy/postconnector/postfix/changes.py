@@ -158,7 +158,7 @@ def _program(entry: str) -> str:
 
 
 def _why(service: Service) -> str:
-    if service.program == "smtpd":
+    if not service.is_private:
         return "what the delivery agent hands back"
     if service.program == "lmtp":
         known = bool(service.connectors)

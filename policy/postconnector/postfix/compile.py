@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from postconnector.model.organization import Unmatched
 from postconnector.postfix.agent import agent_files, agent_parameters, agent_services
-from postconnector.postfix.agent_path import return_parameter, return_service
+from postconnector.postfix.agent_path import return_parameter
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service
 from postconnector.postfix.conflicts import conflicts
 from postconnector.postfix.facts import PostfixFacts
@@ -64,7 +64,7 @@ def compile_organization(
     Raises UnknownAddressError for a server that mail goes to but whose fqdn is not declared.
     """
     native = tuple(_service(service, local, facts) for service in local.services)
-    services = (*native, *agent_services(local, facts), *_return_services(local, facts))
+    services = (*native, *agent_services(local, facts))
     in_turn = routes_in_turn(local, facts)
     host = local.organization.host
     tables = (
@@ -169,11 +169,6 @@ def _policy_service(local: LocalRouting) -> str:
         f"check_policy_service {{ {local.organization.host.policy_service}, timeout=20s,"
         " { default_action=451 4.3.5 Connector policy service is unavailable } }"
     )
-
-
-def _return_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service]:
-    if local.has_connectors:
-        yield return_service(facts)
 
 
 def _host_tables(services: Sequence[Service], facts: PostfixFacts) -> Iterator[Parameter]:

@@ -12,8 +12,8 @@ class Service:
     """A service in master.cf, and the connectors that it carries out.
 
     `why_own`: what keeps its only connector from sharing, on a host with many connectors.
-    `program`: smtp, lmtp for those that hand mail to the delivery agent, or smtpd for the one that
-    takes it back.
+    `program`: smtp, lmtp for those that hand mail to the delivery agent, or smtpd and cleanup for
+    those that take it back.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Service:
     @property
     def is_private(self) -> bool:
         """Whether only Postfix' own programs reach it."""
-        return self.program != "smtpd"
+        return self.program not in ("smtpd", "cleanup")
 
     @property
     def socket(self) -> str:

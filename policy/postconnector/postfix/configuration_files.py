@@ -110,7 +110,9 @@ def _entry(service: Service, chroot: str) -> str:
     # Of the agent's socket Postfix knows only where it is from outside.
     where = chroot if service.program == "smtp" else "n"
     private = "-" if service.is_private else "n"
-    head = f"{service.name} unix {private} - {where} - - {service.program}\n"
+    # cleanup(8) insists on it: who waits for one would hold up those that it waits for.
+    processes = "0" if service.program == "cleanup" else "-"
+    head = f"{service.name} unix {private} - {where} - {processes} {service.program}\n"
     lines = [comment(_carried_out_by(service)), head]
     for setting in service.settings:
         option = master_cf_option(setting.name, setting.value, setting.then)
@@ -120,7 +122,7 @@ def _entry(service: Service, chroot: str) -> str:
 
 def _carried_out_by(service: Service) -> str:
     """Members of a shared service are not listed: they come and go without a reload."""
-    if service.program == "smtpd":
+    if not service.is_private:
         return "What the delivery agent hands back"
     if service.program == "lmtp" and not service.connectors:
         return "Messages whose recipients need answers of their own"

@@ -28,6 +28,7 @@ COMPARED_PARAMETERS = (
     "default_transport",
     "message_size_limit",
     "parent_domain_matches_subdomains",
+    "receive_override_options",
     "relay_transport",
     "sender_dependent_default_transport_maps",
     "sender_dependent_relayhost_maps",
@@ -82,6 +83,13 @@ class PostfixFacts:
         """smtpd(8) services that have RESTRICTIONS of their own, and ask no policy service."""
         found = (name.rpartition("/") for name in self.service_settings)
         return sorted({service for service, _, parameter in found if parameter in RESTRICTIONS})
+
+    @property
+    def maps_addresses_late(self) -> bool:
+        """Whether a listener leaves virtual aliases and the like to one behind a content filter."""
+        name = "receive_override_options"
+        said = [value for key, value in self.service_settings.items() if key.endswith(f"/{name}")]
+        return any("no_address_mappings" in value for value in (self.parameter(name), *said))
 
     @property
     def own_directory(self) -> Path:

@@ -19,10 +19,14 @@ AGENT_PATH_SERVICE = "pc-agent-path"
 RETURN_SERVICE = "pc-agent-return"
 """The service that takes back what the delivery agent does not deliver."""
 
+RETURN_CLEANUP_SERVICE = "pc-agent-cleanup"
+"""The service that queues what was taken back."""
+
 _OTHER = re.compile(r"[^a-z0-9]+")
 _LONGEST = 32
 _AGENTS = "|".join(
-    name.removeprefix(PREFIX) for name in (AGENT_SERVICE, AGENT_PATH_SERVICE, RETURN_SERVICE)
+    name.removeprefix(PREFIX)
+    for name in (AGENT_SERVICE, AGENT_PATH_SERVICE, RETURN_SERVICE, RETURN_CLEANUP_SERVICE)
 )
 _NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^({_AGENTS})$")
 """Nothing left of the name, what could be mistaken for one with a hash, or the agent's."""
