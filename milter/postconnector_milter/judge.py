@@ -2,31 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from postconnector.daemon.metrics import Metrics
 from postconnector.enforcement.judgement import judge
-from postconnector.enforcement.message import Message, Stage
+from postconnector.enforcement.message import Client, Message, Stage
+from postconnector.enforcement.postfix_view import PostfixView, route_as_queued
 from postconnector.enforcement.recipient_route import (
     RecipientRoute,
     connectors_of,
-    route_recipient,
 )
 from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict, word_of
-from postconnector.enforcement.size import matters
-from postconnector.model.domain import recipient_domain
+from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
 from postconnector.selection.routing_table import RoutingTable
 from postconnector_milter.message import OpenMessage
 
 TRY_LATER = Defer(451, "4.3.0", "Connector milter can't judge this message now")
 
-HoldsDomain = Callable[[str, bool], bool]
-"""Whether Postfix keeps a domain's mail from the connectors.
-
-Its local and virtual domains always; its relay domains when only `*` matches them (the second
-argument). May block while Postfix is asked; raises PostfixError.
-"""
+_NO_CLIENT = Client()
+"""What came by sendmail(1) has none, who could be told anything."""
 
 _STAGE = Stage.END_OF_MESSAGE
 
@@ -42,13 +37,14 @@ class Judge:
     def __init__(
         self,
         organization: Organization,
-        holds_domain: HoldsDomain,
+        postfix: PostfixView,
         rules: Sequence[NamedRule],
         metrics: Metrics,
         server: str | None = None,
     ) -> None:
         self._routing = RoutingTable(organization, server)
-        self._holds_domain = holds_domain
+        self._limits = WithinLimits(organization, self._routing)
+        self._postfix = postfix
         self._rules = rules
         self._metrics = metrics
 
@@ -80,16 +76,14 @@ class Judge:
             message.headers,
         )
         verdict = judge(self._rules, whole).of_whole(whole)
+        if isinstance(verdict, Refuse) and len(routes) > 1 and message.client == _NO_CLIENT:
+            return TakeAgentPath("a report says of each recipient why")
         if verdict is None and any(route.moved for route in routes):
             return TakeAgentPath("its size moves it to another connector")
         return verdict
 
     def _route(self, recipient: str, size: int) -> RecipientRoute:
-        route = route_recipient(self._routing, recipient, size)
-        domain = recipient_domain(recipient) if matters(route, size) else None
-        if domain and self._holds_domain(domain, route.only_default):
-            return route.as_kept()
-        return route
+        return route_as_queued(self._routing, self._limits, self._postfix, recipient, size)
 
 
 def _log(verdict: Verdict | None, queue_id: str | None) -> None:

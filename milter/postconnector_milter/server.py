@@ -15,13 +15,13 @@ from postconnector.daemon.follower import Follower
 from postconnector.daemon.metrics import Metrics
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.stopping import stop_event
+from postconnector.enforcement.postfix_view import PostfixView
 from postconnector.enforcement.rule import NamedRule
 from postconnector.model.organization import Organization
-from postconnector.postfix.own_domains import OwnDomains
 from postconnector.selection.standpoint import local_server
 from postconnector_milter import callbacks
 from postconnector_milter.connection import Connection
-from postconnector_milter.judge import HoldsDomain, Judge
+from postconnector_milter.judge import Judge
 from postconnector_milter.underway import Underway
 
 _STOPS_WITHIN = 20.0
@@ -30,31 +30,18 @@ _STOPS_WITHIN = 20.0
 log = logging.getLogger(__name__)
 
 
-def domain_holder(own_domains: OwnDomains | None) -> HoldsDomain:
-    """Ask Postfix about its domains, one thread after the other; without a Postfix it has none."""
-    lock = threading.Lock()
-
-    def holds(domain: str, only_default: bool) -> bool:
-        if own_domains is None:
-            return False
-        with lock:
-            return own_domains.holds(domain, relayed_too=only_default)
-
-    return holds
-
-
 class MilterServer:
     """Serves one endpoint until told to stop, on the host of this name."""
 
     def __init__(
         self,
         published: PublishedOrganization,
-        holds_domain: HoldsDomain,
+        postfix: PostfixView,
         rules: Sequence[NamedRule],
         metrics: Metrics,
         hostname: str | None = None,
     ) -> None:
-        self._holds_domain = holds_domain
+        self._postfix = postfix
         self._rules = rules
         self._metrics = metrics
         self._hostname = hostname
@@ -100,4 +87,4 @@ class MilterServer:
 
     def _new_judge(self, organization: Organization) -> Judge:
         server = local_server(organization, self._hostname)
-        return Judge(organization, self._holds_domain, self._rules, self._metrics, server)
+        return Judge(organization, self._postfix, self._rules, self._metrics, server)

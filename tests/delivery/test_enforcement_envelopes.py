@@ -351,12 +351,36 @@ def test_an_alias_is_judged_by_where_it_leads(enforcement: EnforcementWorld) -> 
     assert report.recipients == {"b@tight.test": "failed", "x@mini.test": "failed"}
 
 
-@pytest.mark.xfail(reason="Postfix expands aliases after it has asked", strict=True)
-def test_an_alias_alone_is_judged_as_well(enforcement: EnforcementWorld) -> None:
-    message_id, sender = "alias-alone@contoso.test", "alias-alone@contoso.test"
-    recipients: dict[str, Sequence[str]] = {"all@alias.test": ()}
-    assert send(enforcement, sender, recipients, compose(message_id, TOO_BIG, sender))[0] == 250
+@pytest.mark.parametrize("by", ["SMTP", "sendmail"])
+def test_an_alias_alone_is_judged_as_well(enforcement: EnforcementWorld, by: str) -> None:
+    message_id = sender = f"alias-alone-{by.lower()}@contoso.test"
+    message = compose(message_id, TOO_BIG, sender)
+    if by == "SMTP":
+        assert send(enforcement, sender, {"all@alias.test": ()}, message)[0] == 250
+    else:
+        enforcement.host.sendmail(sender, ["all@alias.test"], message)
     assert recipients_of(enforcement, message_id, 2) == ["a@free.test", "c@contoso.test"]
+    [report] = enforcement.wait_reports(sender)
+    assert report.recipients == {"b@tight.test": "failed"}
+
+
+def test_an_alias_of_what_no_connector_would_take(enforcement: EnforcementWorld) -> None:
+    """What counts is the connector of the one it stands for."""
+    message_id = sender = "alias-of-small@contoso.test"
+    message = compose(message_id, TOO_BIG, sender)
+    assert send(enforcement, sender, {"moved@small.test": ()}, message)[0] == 250
+    assert recipients_of(enforcement, message_id, 1) == ["a@free.test"]
+
+
+def test_an_alias_that_stands_for_itself_as_well(enforcement: EnforcementWorld) -> None:
+    """What is handed back is not looked up again, or who was refused would come back too."""
+    message_id = sender = "alias-of-itself@contoso.test"
+    message = compose(message_id, TOO_BIG, sender)
+    assert send(enforcement, sender, {"self@contoso.test": ()}, message)[0] == 250
+    assert recipients_of(enforcement, message_id, 1) == ["self@contoso.test"]
+    [report] = enforcement.wait_reports(sender)
+    assert report.recipients == {"b@tight.test": "failed"}
+    enforcement.nothing_came_twice()
 
 
 def test_a_session_goes_on_after_every_outcome(enforcement: EnforcementWorld) -> None:

@@ -45,7 +45,11 @@ PREPENDED_FOR = "spf@contoso.test"
 INSIDE, OUTSIDE = "inside@contoso.test", "outside@contoso.example"
 """An address, and what it is to partners (smtp_generic_maps)."""
 
-_ALIAS = "all@alias.test = a@free.test b@tight.test c@contoso.test"
+_ALIASES = (
+    "all@alias.test = a@free.test b@tight.test c@contoso.test",
+    "moved@small.test = a@free.test",
+    "self@contoso.test = self@contoso.test b@tight.test",
+)
 _TRACE = re.compile(
     rb"\A(?:(?:Return-Path|X-Original-To|Delivered-To|Received(?:-SPF)?):"
     rb"[^\n]*\n(?:[ \t][^\n]*\n)*)+"
@@ -129,7 +133,7 @@ class EnforcementWorld:
                 "smtpd_data_restrictions": "check_sender_access texthash:$config_directory/spf",
                 "smtp_generic_maps": "texthash:$config_directory/generic",
                 "lmtp_header_checks": "regexp:$config_directory/for_other_lmtp_servers",
-                "virtual_alias_maps": f"inline:{{ {{{_ALIAS}}} }}",
+                "virtual_alias_maps": f"inline:{{ {' '.join(f'{{{a}}}' for a in _ALIASES)} }}",
             },
             smtp_port=free_port(),
             files={

@@ -7,6 +7,7 @@ import pytest
 
 from postconnector.daemon.installed_rules import load_rules
 from postconnector.enforcement.message import Message
+from postconnector.enforcement.postfix_view import NotKnownYetError
 from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict
 from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
@@ -52,20 +53,31 @@ AGENT_PATH = "FILTER pc-agent-path:unix:postconnector/deliver"
 
 LOCAL = {"contoso.com"}
 RELAYED = {"relayed.com"}
+ALIAS = "all@example.com"
 
 
-class KeptDomains:
-    """Postfix delivers for contoso.com, and relays for relayed.com; it knows when it was asked."""
+class Postfix:
+    """It delivers for contoso.com, relays for relayed.com, and has the alias all@example.com; what
+    it was not asked about before is not known yet.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, bool], bool] = {}
+        self._known: set[str] = set()
 
-    def known(self, domain: str, *, relayed_too: bool) -> bool | None:
-        return self._known.get((domain, relayed_too))
+    def keeps(self, domain: str, *, relayed_too: bool) -> bool:
+        self._ask_first(domain)
+        return domain in LOCAL or (relayed_too and domain in RELAYED)
 
-    async def find_out(self, domain: str, *, relayed_too: bool) -> None:
-        kept = domain in LOCAL or (relayed_too and domain in RELAYED)
-        self._known[domain, relayed_too] = kept
+    def rewrites(self, address: str) -> bool:
+        self._ask_first(address)
+        return address == ALIAS
+
+    async def find_out(self, unknown: NotKnownYetError) -> None:
+        unknown.ask()
+
+    def _ask_first(self, question: str) -> None:
+        if question not in self._known:
+            raise NotKnownYetError(lambda: self._known.add(question))
 
 
 class Conversation:
@@ -81,7 +93,7 @@ class Conversation:
         self._judge = Judge(
             organization,
             OpenMessages() if messages is None else messages,
-            KeptDomains(),
+            Postfix(),
             (*load_rules(), *rules),
         )
 
@@ -130,6 +142,7 @@ class Conversation:
         ("bob@example.org", 2 * MB),
         ("bob@contoso.com", 100 * MB),  # local
         ("bob@relayed.com", 100 * MB),
+        (ALIAS, 100 * MB),
         ("bob", 100 * MB),
         ("", 100 * MB),
     ],
@@ -243,6 +256,12 @@ def test_other_requests_pass() -> None:
             2 * MB,
             "FILTER pc-delivery-agent:unix:postconnector/deliver",
         ),
+        # An alias, which takes the connectors of those it stands for.
+        ([INTERNET, PARTNER], [ALIAS], 1 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], [ALIAS], 2 * MB, AGENT_PATH),
+        ([INTERNET, PARTNER], [ALIAS, "bob@contoso.com"], 2 * MB, AGENT_PATH),
+        ([INTERNET, PARTNER], [ALIAS, "bob@fabrikam.com"], 3 * MB, AGENT_PATH),
+        ([UNLIMITED], [ALIAS], 100 * MB, "DUNNO"),
         # No connector at all.
         ([], ["bob@fabrikam.com"], 100 * MB, "DUNNO"),
         ([PARTNER], ["bob@example.org"], 100 * MB, "DUNNO"),

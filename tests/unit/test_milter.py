@@ -31,13 +31,23 @@ LARGE = connector("Large", address_spaces=["*.com"], max_message_size="5 MB")
 ALL = connector("All", max_message_size="2 MB")
 
 
-def holds_domain(domain: str, only_default: bool) -> bool:
-    """Postfix delivers for contoso.com, and relays for relayed.org."""
-    return domain == "contoso.com" or (only_default and domain == "relayed.org")
+BY_SENDMAIL = Client()
 
 
-def message(*recipients: str, size: int = 1000, header: bytes = b" x") -> OpenMessage:
-    opened = OpenMessage(b"<alice@contoso.com>", Client())
+class Postfix:
+    """It delivers for contoso.com, relays for relayed.org, and has the alias all@fabrikam.com."""
+
+    def keeps(self, domain: str, *, relayed_too: bool) -> bool:
+        return domain == "contoso.com" or (relayed_too and domain == "relayed.org")
+
+    def rewrites(self, address: str) -> bool:
+        return address == "all@fabrikam.com"
+
+
+def message(
+    *recipients: str, size: int = 1000, header: bytes = b" x", client: Client = BY_SENDMAIL
+) -> OpenMessage:
+    opened = OpenMessage(b"<alice@contoso.com>", client)
     for recipient in recipients:
         opened.add_recipient(f"<{recipient}>".encode())
     opened.add_header("Subject", header)
@@ -49,7 +59,7 @@ def verdict(opened: OpenMessage, *more_rules: Rule) -> Verdict | None:
     rules = [NamedRule("size", size_rule, is_ours=True)]
     rules += [NamedRule(f"more-{number}", rule, False) for number, rule in enumerate(more_rules)]
     organization = Organization.of([SMALL, LARGE, ALL])
-    return Judge(organization, holds_domain, rules, Metrics()).verdict(opened, "4Xyz")
+    return Judge(organization, Postfix(), rules, Metrics()).verdict(opened, "4Xyz")
 
 
 # --- counting
@@ -135,10 +145,18 @@ def test_nothing_is_said_of_what_may_go_its_way(recipients: Sequence[str], size:
 
 
 def test_what_no_connector_takes_is_refused() -> None:
-    found = verdict(message("a@fabrikam.com", "b@other.org", size=6 * MB))
+    by_smtp = Client("192.0.2.1")
+    found = verdict(message("a@fabrikam.com", "b@other.org", size=6 * MB, client=by_smtp))
     assert isinstance(found, Refuse)
     assert (found.code, found.enhanced) == (552, "5.3.4")
     assert "1 more recipient" in found.text
+
+
+def test_who_sends_by_sendmail_is_told_of_each_recipient() -> None:
+    """By the report that the agent has Postfix make; one of a refusal has one text for all."""
+    assert isinstance(verdict(message("a@fabrikam.com", size=6 * MB)), Refuse)
+    found = verdict(message("a@fabrikam.com", "b@other.org", size=6 * MB))
+    assert isinstance(found, TakeAgentPath)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +165,7 @@ def test_what_no_connector_takes_is_refused() -> None:
         ["a@other.org", "b@contoso.com"],
         ["a@fabrikam.com", "b@other.org"],
         ["a@woodgrove.com", "b@other.org"],
+        ["all@fabrikam.com"],  # an alias
     ],
 )
 def test_what_only_some_may_have_takes_the_agent_path(recipients: Sequence[str]) -> None:

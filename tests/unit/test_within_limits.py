@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from postconnector.enforcement.recipient_route import route_recipient
 from postconnector.enforcement.size import too_big
+from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization, OrganizationSettings
 from postconnector.model.send_connector import SendConnector
-from postconnector.policyd.within_limits import WithinLimits
 from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
 from tests.unit.connectors import KB, RECIPIENT_DOMAINS, SIZES, connector, organizations

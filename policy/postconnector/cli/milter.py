@@ -6,9 +6,9 @@ import os
 
 from postconnector.cli import daemon
 from postconnector.cli.command import Command
+from postconnector.daemon.postfix_answers import PostfixAnswers
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.model.organization import HostSettings
-from postconnector.postfix.own_domains import OwnDomains
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,15 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     # It needs libmilter, which no other command does.
-    from postconnector_milter.server import MilterServer, domain_holder
+    from postconnector_milter.server import MilterServer
 
     daemon.start_logging("milter")
     visibility = daemon.visibility(arguments)
     rules = daemon.rules()
     host = daemon.find_postfix(arguments, "no domain counts as Postfix' own")
     published = PublishedOrganization(daemon.file_finder(arguments, host), visibility)
-    holder = domain_holder(OwnDomains(host) if host is not None else None)
-    server = MilterServer(published, holder, rules, visibility.metrics, daemon.hostname_of(host))
+    answers = PostfixAnswers(host)
+    server = MilterServer(published, answers, rules, visibility.metrics, daemon.hostname_of(host))
     wanted = arguments.listen or published.host_settings.milter_service
     with daemon.listening_by(server.listen, wanted, host, arguments.user) as (_, endpoint):
         asyncio.run(server.serve(lambda: visibility.ready_in_loop(endpoint)))
@@ -41,8 +41,8 @@ COMMAND = Command(
     description="""
 Has Postfix show it messages before they are queued, until it gets SIGTERM: those by sendmail(1),
 or by SMTP too, as milter in the table [host] says. Refuses with 552 5.3.4 what no connector takes
-for any recipient (sendmail(1) then sends the report to the sender), and has the delivery agent
-take what only some recipients may have, or what its size moves to another connector.
+for any recipient (of mail by sendmail(1) the sender gets a report), and has the delivery agent
+take what recipients differ in, what is to an alias, or what its size moves to another connector.
 
 """
     + daemon.FOLLOWS,

@@ -13,7 +13,7 @@ from postconnector.cli import daemon
 from postconnector.cli.command import Command
 from postconnector.cli.failure import CommandFailedError
 from postconnector.daemon.endpoint import Endpoint
-from postconnector.daemon.kept_domains import KeptDomains
+from postconnector.daemon.postfix_answers import RememberedAnswers
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.visibility import Visibility
 from postconnector.model.organization import HostSettings
@@ -21,7 +21,6 @@ from postconnector.policyd.lookup_server import LookupServer
 from postconnector.policyd.lookups import Lookups
 from postconnector.policyd.server import PolicyServer
 from postconnector.postfix.host import PostfixHost
-from postconnector.postfix.own_domains import OwnDomains
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         watch = daemon.certificate_watch(host)
         lookups = LookupServer(Lookups(daemon.unusable(watch)))
-        kept = KeptDomains(OwnDomains(host) if host is not None else None)
-        server = PolicyServer(published, kept, rules, hostname, metrics=visibility.metrics)
+        answers = RememberedAnswers(host)
+        server = PolicyServer(published, answers, rules, hostname, metrics=visibility.metrics)
         ready = partial(visibility.ready_in_loop, endpoint, watch)
         asyncio.run(_serve(server, listener, ready, visibility, lookups, lookup_listener))
     return os.EX_OK

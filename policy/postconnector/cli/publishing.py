@@ -128,8 +128,8 @@ def _needs_delivery_agent(publication: Publication) -> str | None:
         return f"connector {quoted(needing[0].connector.name)} needs it: {needing[0].reason}"
     if publication.local.table.smallest_limit is not None:
         return (
-            "messages with several recipients, of whom some may not have it because of"
-            " MaxMessageSize, wait for it"
+            "messages above a MaxMessageSize wait for it where they are to aliases, or to several"
+            " recipients of whom some may not have them"
         )
     return None
 

@@ -91,8 +91,8 @@ class Agent:
         received = job.received
         size = job.content.size if received is None else received.size
         asks = received is not None and received.on_agent_path
-        kept_domains = self._postfix.kept_domains if self._postfix is not None and asks else None
-        routes = await routes_of(job.in_force, job.envelope, size, kept_domains)
+        answers = self._postfix.answers if self._postfix is not None and asks else None
+        routes = await routes_of(job.in_force, job.envelope, size, answers)
         judgement = judgement_of(
             self._rules, job.envelope, job.content, routes, received, self._unusable()
         )

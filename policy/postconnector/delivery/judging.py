@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from postconnector.daemon.kept_domains import KeptDomains
+from postconnector.daemon.postfix_answers import RememberedAnswers
 from postconnector.delivery.content import Content
 from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.header import HeaderTooLargeError, headers
@@ -10,35 +10,31 @@ from postconnector.delivery.in_force import InForce
 from postconnector.delivery.received import Received
 from postconnector.enforcement.judgement import Judgement, judge
 from postconnector.enforcement.message import Headers, Message, Stage
+from postconnector.enforcement.postfix_view import NotKnownYetError, with_kept
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
 from postconnector.enforcement.rule import NamedRule, Refuse
-from postconnector.model.domain import recipient_domain
 
 
 async def routes_of(
-    in_force: InForce, envelope: Envelope, size: int, kept_domains: KeptDomains | None
+    in_force: InForce, envelope: Envelope, size: int, answers: RememberedAnswers | None
 ) -> tuple[RecipientRoute, ...]:
-    """What selection says of each recipient; without `kept_domains` none is Postfix' own.
+    """What selection says of each recipient; without `answers` none is Postfix' own.
 
     Raises PostfixError where Postfix can't be asked.
     """
     table = in_force.local.table
     routes = [route_recipient(table, each.address, size) for each in envelope.recipients]
-    if kept_domains is None:
+    if answers is None:
         return tuple(routes)
-    return tuple([await _with_kept(route, kept_domains) for route in routes])
+    return tuple([await _with_kept(route, answers) for route in routes])
 
 
-async def _with_kept(route: RecipientRoute, kept_domains: KeptDomains) -> RecipientRoute:
-    domain = recipient_domain(route.recipient)
-    if not domain:
-        return route
-    known = None
-    while known is None:
-        known = kept_domains.known(domain, relayed_too=route.only_default)
-        if known is None:
-            await kept_domains.find_out(domain, relayed_too=route.only_default)
-    return route.as_kept() if known else route
+async def _with_kept(route: RecipientRoute, answers: RememberedAnswers) -> RecipientRoute:
+    while True:
+        try:
+            return with_kept(route, answers)
+        except NotKnownYetError as unknown:
+            await answers.find_out(unknown)
 
 
 def judgement_of(

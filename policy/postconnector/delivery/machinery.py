@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from postconnector.daemon.kept_domains import KeptDomains
+from postconnector.daemon.postfix_answers import RememberedAnswers
 from postconnector.delivery.agent import Agent
 from postconnector.delivery.attempts import Attempts
 from postconnector.delivery.handing_back import HandingBack
@@ -19,7 +19,6 @@ from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.ways import Ways
 from postconnector.enforcement.rule import NamedRule
 from postconnector.postfix.host import PostfixHost
-from postconnector.postfix.own_domains import OwnDomains
 
 _DNS_PORT = 53
 
@@ -49,7 +48,7 @@ class Machinery:
     def own_postfix(self, host: PostfixHost) -> OwnPostfix:
         """The Postfix of this host, to hand back to."""
         queue = Path(host.expanded("queue_directory")["queue_directory"])
-        return OwnPostfix(HandingBack(queue, self.pool), KeptDomains(OwnDomains(host)))
+        return OwnPostfix(HandingBack(queue, self.pool), RememberedAnswers(host))
 
     def _of_dns_servers(self, servers: tuple[str, ...]) -> NextHops:
         """By these DNS servers; none: the system's."""

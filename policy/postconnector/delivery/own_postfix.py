@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from postconnector.daemon.kept_domains import KeptDomains
+from postconnector.daemon.postfix_answers import RememberedAnswers
 from postconnector.delivery.handing_back import HandingBack
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPostfix:
-    """`handing_back` gives it recipients; `kept_domains` are those that no connector takes."""
+    """`handing_back` gives it recipients; `answers`: which are its own to deliver to."""
 
     handing_back: HandingBack
-    kept_domains: KeptDomains
+    answers: RememberedAnswers

@@ -18,7 +18,8 @@ class RecipientRoute:
 
     `moved`: the connector is not the one that Postfix takes by itself. `only_default`: nothing but
     the address space `*` matches. `kept`: Postfix delivers to the domain itself, so that no
-    connector takes part, and nothing moves; looked for only where the size matters.
+    connector takes part, and nothing moves. `rewritten`: Postfix makes other recipients of it when
+    it queues the message; until then it is kept. Both are looked for only where the size matters.
     """
 
     recipient: str
@@ -26,10 +27,15 @@ class RecipientRoute:
     moved: bool = False
     only_default: bool = False
     kept: bool = False
+    rewritten: bool = False
 
     def as_kept(self) -> "RecipientRoute":
         """The same where Postfix delivers to the domain itself."""
         return replace(self, moved=False, kept=True)
+
+    def as_rewritten(self) -> "RecipientRoute":
+        """The same where Postfix makes other recipients of it."""
+        return replace(self, moved=False, kept=True, rewritten=True)
 
     @property
     def connector_name(self) -> str:

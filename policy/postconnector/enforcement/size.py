@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from postconnector.enforcement.message import Message
+from postconnector.enforcement.message import Message, Stage
 from postconnector.enforcement.recipient_route import RecipientRoute
-from postconnector.enforcement.rule import Refuse
+from postconnector.enforcement.rule import Refuse, TakeAgentPath
 from postconnector.model.plain_text import cut
 from postconnector.model.problem import quoted
 from postconnector.selection.outcome import Candidate, NonDelivery
@@ -13,9 +13,14 @@ _LONGEST = 120
 """Characters of an address or a name in a reply."""
 
 
-def size_rule(message: Message) -> Iterator[Refuse]:
-    """552 5.3.4 for each recipient to whom no connector takes the message."""
+def size_rule(message: Message) -> Iterator[Refuse | TakeAgentPath]:
+    """552 5.3.4 for each recipient to whom no connector takes the message.
+
+    Of an alias that is not known yet: the agent gets the message with whom it stands for.
+    """
     for route in message.recipients:
+        if route.rewritten and message.stage is Stage.END_OF_MESSAGE:
+            yield TakeAgentPath(f"{cut(route.recipient, _LONGEST)} stands for others (an alias)")
         text = None if route.kept else too_big(route, message.size)
         if text is not None:
             yield Refuse(552, "5.3.4", text, (route.recipient,))

@@ -11,6 +11,13 @@ from typing import Protocol
 
 from postconnector.enforcement.judgement import judge
 from postconnector.enforcement.message import Client, Message, Stage
+from postconnector.enforcement.postfix_view import (
+    NotKnownYetError,
+    PostfixView,
+    route_as_queued,
+    route_of_queued,
+    with_kept,
+)
 from postconnector.enforcement.recipient_route import (
     RecipientRoute,
     common_detour,
@@ -18,13 +25,12 @@ from postconnector.enforcement.recipient_route import (
     route_recipient,
 )
 from postconnector.enforcement.rule import NamedRule, TakeAgentPath, Verdict, word_of
-from postconnector.enforcement.size import matters, too_big
-from postconnector.model.domain import recipient_domain
+from postconnector.enforcement.size import too_big
+from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
 from postconnector.policyd.decision_log import log_decision, queue_id
 from postconnector.policyd.open_messages import OpenMessages
 from postconnector.policyd.protocol import Outline, Request
-from postconnector.policyd.within_limits import WithinLimits
 from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.outcome import Candidate, Selected
@@ -38,27 +44,12 @@ Decided = Callable[[str, str, str], None]
 log = logging.getLogger(__name__)
 
 
-class KeptDomains(Protocol):
-    """Which domains Postfix keeps from the connectors.
+class RememberedView(PostfixView, Protocol):
+    """Raises NotKnownYetError where Postfix would have to be asked."""
 
-    Its local and virtual domains always; its relay domains when only `*` matches them
-    (`relayed_too`).
-    """
-
-    def known(self, domain: str, *, relayed_too: bool) -> bool | None:
-        """What is known; None: it is to be found out."""
-        ...
-
-    async def find_out(self, domain: str, *, relayed_too: bool) -> None:
+    async def find_out(self, unknown: NotKnownYetError) -> None:
         """Ask Postfix; known afterwards. Raises PostfixError."""
         ...
-
-
-class _UnknownDomainError(Exception):
-    def __init__(self, domain: str, relayed_too: bool) -> None:
-        super().__init__(domain)
-        self.domain = domain
-        self.relayed_too = relayed_too
 
 
 class Judge:
@@ -68,7 +59,7 @@ class Judge:
         self,
         organization: Organization,
         messages: OpenMessages,
-        kept_domains: KeptDomains,
+        postfix: RememberedView,
         rules: Sequence[NamedRule],
         server: str | None = None,
         decided: Decided = lambda _connector, _stage, _verdict: None,
@@ -77,7 +68,7 @@ class Judge:
         self._routing = self._local.table
         self._within_limits = WithinLimits(organization, self._routing)
         self._messages = messages
-        self._kept_domains = kept_domains
+        self._postfix = postfix
         self._rules = rules
         self._asks_strangers = any(not rule.is_ours for rule in rules)
         self._decided = decided
@@ -87,14 +78,14 @@ class Judge:
         while True:
             try:
                 return self._action(request)
-            except _UnknownDomainError as unknown:
-                await self._kept_domains.find_out(unknown.domain, relayed_too=unknown.relayed_too)
+            except NotKnownYetError as unknown:
+                await self._postfix.find_out(unknown)
 
     def action_at_once(self, request: Request) -> str | None:
         """The same if nobody has to be asked, as is so for nearly every request; else None."""
         try:
             return self._action(request)
-        except _UnknownDomainError:
+        except NotKnownYetError:
             return None
 
     def accepts(self, outline: Outline) -> bool:
@@ -168,7 +159,7 @@ class Judge:
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
         verdict = judge(self._rules, message).of_whole(message)
         if verdict is None and any(route.moved for route in routes):
-            detour = common_detour(map(self._with_kept, routes))
+            detour = common_detour(with_kept(route, self._postfix) for route in routes)
             if detour is not None:
                 self._decided(detour.connector.name, message.stage.value, "moved")
                 return self._filter(request, detour)
@@ -184,24 +175,14 @@ class Judge:
 
         `size` is what was judged, which the agent declares.
         """
-        route = self._route(request.get("recipient", ""), size)
+        route = route_recipient(self._routing, request.get("recipient", ""), size)
+        route = route_of_queued(route, self._postfix, size)
         if not route.moved or not isinstance(route.outcome, Selected):
             return NOTHING_TO_SAY
         return self._filter(request, route.outcome.candidate)
 
     def _route(self, recipient: str, size: int) -> RecipientRoute:
-        """What selection says. Raises _UnknownDomainError."""
-        route = route_recipient(self._routing, recipient, size)
-        return self._with_kept(route) if matters(route, size) else route
-
-    def _with_kept(self, route: RecipientRoute) -> RecipientRoute:
-        domain = recipient_domain(route.recipient)
-        if not domain:
-            return route
-        kept = self._kept_domains.known(domain, relayed_too=route.only_default)
-        if kept is None:
-            raise _UnknownDomainError(domain, route.only_default)
-        return route.as_kept() if kept else route
+        return route_as_queued(self._routing, self._within_limits, self._postfix, recipient, size)
 
     def _filter(self, request: Request, detour: Candidate) -> str:
         target = self._local.target(detour)

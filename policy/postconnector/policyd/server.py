@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from postconnector.daemon.follower import Follower
-from postconnector.daemon.kept_domains import KeptDomains
 from postconnector.daemon.metrics import Metrics
+from postconnector.daemon.postfix_answers import RememberedAnswers
 from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.stopping import stop_event
 from postconnector.enforcement.rule import NamedRule
@@ -35,14 +35,14 @@ class PolicyServer:
     def __init__(
         self,
         published: PublishedOrganization,
-        kept_domains: KeptDomains,
+        postfix: RememberedAnswers,
         rules: Sequence[NamedRule],
         hostname: str | None = None,
         limits: Limits | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._hostname = hostname
-        self._kept_domains = kept_domains
+        self._postfix = postfix
         self._rules = rules
         self._limits = limits or Limits()
         self._metrics = metrics or Metrics()
@@ -56,7 +56,7 @@ class PolicyServer:
         return Judge(
             organization,
             self._messages,
-            self._kept_domains,
+            self._postfix,
             self._rules,
             local_server(organization, self._hostname),
             decided=self._metrics.decided,

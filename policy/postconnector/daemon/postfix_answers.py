@@ -1,0 +1,65 @@
+"""What the Postfix on this host makes of recipients by itself, whoever asks."""
+
+import asyncio
+import threading
+from functools import partial
+
+from postconnector.enforcement.postfix_view import NotKnownYetError
+from postconnector.postfix.host import PostfixHost
+from postconnector.postfix.own_domains import OwnDomains
+from postconnector.postfix.rewritten_addresses import RewrittenAddresses
+
+
+class PostfixAnswers:
+    """For threads: they wait for one another, and for Postfix' commands. Without a Postfix nothing
+    is kept, and nothing rewritten.
+    """
+
+    def __init__(self, host: PostfixHost | None) -> None:
+        self._domains = OwnDomains(host) if host is not None else None
+        self._addresses = RewrittenAddresses(host) if host is not None else None
+        self._lock = threading.Lock()
+
+    def keeps(self, domain: str, *, relayed_too: bool) -> bool:
+        """Whether Postfix delivers for a domain (lower case), or relays. Raises PostfixError."""
+        with self._lock:
+            return self._domains is not None and self._domains.holds(
+                domain, relayed_too=relayed_too
+            )
+
+    def rewrites(self, address: str) -> bool:
+        """Whether it may make another address of this one."""
+        with self._lock:
+            return self._addresses is not None and self._addresses.holds(address)
+
+
+class RememberedAnswers:
+    """The same for an event loop: what is not known is told by NotKnownYetError."""
+
+    def __init__(self, host: PostfixHost | None) -> None:
+        self._domains = OwnDomains(host) if host is not None else None
+        self._addresses = RewrittenAddresses(host) if host is not None else None
+        self._lock = asyncio.Lock()
+
+    def keeps(self, domain: str, *, relayed_too: bool) -> bool:
+        """Raises NotKnownYetError."""
+        if self._domains is None:
+            return False
+        known = self._domains.remembered(domain, relayed_too=relayed_too)
+        if known is None:
+            raise NotKnownYetError(partial(self._domains.holds, domain, relayed_too=relayed_too))
+        return known
+
+    def rewrites(self, address: str) -> bool:
+        """Raises NotKnownYetError."""
+        if self._addresses is None:
+            return False
+        known = self._addresses.remembered(address)
+        if known is None:
+            raise NotKnownYetError(partial(self._addresses.holds, address))
+        return known
+
+    async def find_out(self, unknown: NotKnownYetError) -> None:
+        """Ask Postfix, whose commands run beside; known afterwards. Raises PostfixError."""
+        async with self._lock:
+            await asyncio.to_thread(unknown.ask)

@@ -1,0 +1,66 @@
+"""What Postfix does with recipients by itself, before or instead of a connector. Pure.
+
+It delivers to its own domains, and makes other recipients of some: of virtual aliases, and of
+canonical addresses. Selection knows neither.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
+from postconnector.enforcement.size import matters
+from postconnector.enforcement.within_limits import WithinLimits
+from postconnector.model.domain import recipient_domain
+from postconnector.selection.routing_table import RoutingTable
+
+
+class NotKnownYetError(Exception):
+    """Postfix has to be asked, which takes a while: call `ask`, then try again."""
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        super().__init__()
+        self.ask = ask
+
+
+class PostfixView(Protocol):
+    """May raise PostfixError, or NotKnownYetError where waiting would hold up others."""
+
+    def keeps(self, domain: str, *, relayed_too: bool) -> bool:
+        """Whether a domain (lower case) is kept from the connectors.
+
+        Postfix' local and virtual domains always are; its relay domains when only `*` matches them
+        (`relayed_too`).
+        """
+        ...
+
+    def rewrites(self, address: str) -> bool:
+        """Whether Postfix may make other recipients of this one."""
+        ...
+
+
+def route_as_queued(
+    routing: RoutingTable, limits: WithinLimits, postfix: PostfixView, recipient: str, size: int
+) -> RecipientRoute:
+    """What becomes of a recipient that Postfix has not queued yet.
+
+    Postfix is asked only where a limit may matter. Raises what `postfix` does.
+    """
+    route = route_recipient(routing, recipient, size)
+    if limits.covers(size):
+        return route
+    if postfix.rewrites(recipient):
+        return route.as_rewritten()
+    return route_of_queued(route, postfix, size)
+
+
+def route_of_queued(route: RecipientRoute, postfix: PostfixView, size: int) -> RecipientRoute:
+    """The same of one that Postfix has queued, so that it stays as it is."""
+    return with_kept(route, postfix) if matters(route, size) else route
+
+
+def with_kept(route: RecipientRoute, postfix: PostfixView) -> RecipientRoute:
+    """The route, kept if Postfix delivers to the domain itself."""
+    domain = recipient_domain(route.recipient)
+    if domain and postfix.keeps(domain, relayed_too=route.only_default):
+        return route.as_kept()
+    return route

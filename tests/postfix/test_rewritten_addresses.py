@@ -1,0 +1,66 @@
+"""Whether an address may become another: asked of the installed postconf(1) and postmap(1)."""
+
+from pathlib import Path
+
+import pytest
+
+from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.rewritten_addresses import RewrittenAddresses
+
+
+def rewritten(folder: Path, main_cf: str) -> RewrittenAddresses:
+    (folder / "main.cf").write_text(
+        f"compatibility_level = 3.6\nmyhostname = mail.contoso.test\n{main_cf}\n"
+    )
+    (folder / "master.cf").write_text("")
+    return RewrittenAddresses(PostfixHost(folder))
+
+
+BOB = "virtual_alias_maps = inline:{ bob@contoso.test=eve@x.test }"
+PATTERN = "virtual_alias_maps = pcre:{ {/^bob@old/ eve@new.test} }"
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "address", "expected"),
+    [
+        ("", "bob@contoso.test", False),
+        (BOB, "bob@contoso.test", True),
+        (BOB, "Bob@Contoso.test", True),
+        (BOB, "eve@contoso.test", False),
+        (BOB, "bob+a@contoso.test", False),
+        (BOB, "a\nbob@contoso.test", False),
+        (f"recipient_delimiter = +-\n{BOB}", "bob-list+a@contoso.test", True),
+        (BOB.replace("eve@x.test", "bob@contoso.test"), "Bob@contoso.test", False),
+        (BOB.replace("inline", "proxy:inline"), "bob@contoso.test", True),
+        (f"own = {BOB.partition('=')[2]}\nvirtual_alias_maps = $own", "bob@contoso.test", True),
+        ("virtual_alias_maps = inline:{ { b@x.y = b@x.y, c@x.y } }", "b@x.y", True),
+        ("virtual_alias_maps = inline:{ @x.y=eve@x.test }", "any@x.y", True),
+        ("virtual_alias_maps = inline:{ bob=eve@x.test }", "bob@contoso.test", True),
+        ("virtual_alias_maps = inline:{ bob=eve@x.test }", "bob", True),
+        ("virtual_alias_maps = inline:{ a=b }, inline:{ bob@x.y=e@x.y }", "bob@x.y", True),
+        (PATTERN, "bob@old.test", True),
+        (PATTERN, "bob@new.test", False),
+        ("canonical_maps = inline:{ bob@x.y=eve@x.y }", "bob@x.y", True),
+        ("recipient_canonical_maps = inline:{ bob@x.y=eve@x.y }", "bob@x.y", True),
+        ("sender_canonical_maps = inline:{ bob@x.y=eve@x.y }", "bob@x.y", False),
+    ],
+)
+def test_addresses(tmp_path: Path, main_cf: str, address: str, expected: bool) -> None:
+    found = rewritten(tmp_path, main_cf)
+    assert found.remembered(address) is None
+    assert found.holds(address) is expected
+    assert found.remembered(address) is expected
+
+
+def test_of_a_table_that_cant_be_asked_any_address_may_be_an_alias(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Mail takes the agent path then, where nothing is got around."""
+    found = rewritten(tmp_path, f"virtual_alias_maps = hash:{tmp_path}/nowhere")
+    assert found.holds("bob@contoso.test")
+    assert "any address may be an alias" in caplog.text
+
+
+def test_without_a_configuration_nothing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PostfixError):
+        RewrittenAddresses(PostfixHost(tmp_path / "nowhere")).holds("bob@contoso.test")
