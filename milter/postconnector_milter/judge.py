@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from postconnector.daemon.metrics import Metrics
 from postconnector.enforcement.judgement import judge
 from postconnector.enforcement.message import Client, Message, Stage
-from postconnector.enforcement.postfix_view import PostfixView, route_as_queued
+from postconnector.enforcement.postfix_view import PostfixView, routes_as_queued
 from postconnector.enforcement.recipient_route import (
     RecipientRoute,
     connectors_of,
@@ -55,7 +55,9 @@ class Judge:
             routes: tuple[RecipientRoute, ...] = ()
         else:
             began = time.perf_counter()
-            routes = tuple(self._route(each, message.size) for each in message.recipients)
+            routes = routes_as_queued(
+                self._routing, self._limits, self._postfix, message.recipients, message.size
+            )
             verdict = self._of_rules(message, routes, queue_id)
             self._metrics.answered(_STAGE.value, time.perf_counter() - began)
         _log(verdict, queue_id)
@@ -81,9 +83,6 @@ class Judge:
         if verdict is None and any(route.moved for route in routes):
             return TakeAgentPath("its size moves it to another connector")
         return verdict
-
-    def _route(self, recipient: str, size: int) -> RecipientRoute:
-        return route_as_queued(self._routing, self._limits, self._postfix, recipient, size)
 
 
 def _log(verdict: Verdict | None, queue_id: str | None) -> None:

@@ -47,9 +47,18 @@ PATTERN = "virtual_alias_maps = pcre:{ {/^bob@old/ eve@new.test} }"
 )
 def test_addresses(tmp_path: Path, main_cf: str, address: str, expected: bool) -> None:
     found = rewritten(tmp_path, main_cf)
-    assert found.remembered(address) is None
-    assert found.holds(address) is expected
-    assert found.remembered(address) is expected
+    answer = frozenset({address} if expected else ())
+    assert found.remembered([address]) is None
+    assert found.among([address]) == answer
+    assert found.remembered([address]) == answer
+    assert found.remembered([address, "other@contoso.test"]) is None
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    found = rewritten(tmp_path, BOB)
+    others = [f"other{number}@contoso.test" for number in range(1000)]
+    assert found.among([*others, "bob@contoso.test"]) == {"bob@contoso.test"}
+    assert found.remembered(others) == frozenset()
 
 
 def test_of_a_table_that_cant_be_asked_any_address_may_be_an_alias(
@@ -57,10 +66,10 @@ def test_of_a_table_that_cant_be_asked_any_address_may_be_an_alias(
 ) -> None:
     """Mail takes the agent path then, where nothing is got around."""
     found = rewritten(tmp_path, f"virtual_alias_maps = hash:{tmp_path}/nowhere")
-    assert found.holds("bob@contoso.test")
+    assert found.among(["a@contoso.test", "b@contoso.test"]) == {"a@contoso.test", "b@contoso.test"}
     assert "any address may be an alias" in caplog.text
 
 
 def test_without_a_configuration_nothing_is_said(tmp_path: Path) -> None:
     with pytest.raises(PostfixError):
-        RewrittenAddresses(PostfixHost(tmp_path / "nowhere")).holds("bob@contoso.test")
+        RewrittenAddresses(PostfixHost(tmp_path / "nowhere")).among(["bob@contoso.test"])

@@ -1,7 +1,7 @@
 """What the policy service answers, request by request, as Postfix sends them."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pytest
 
@@ -68,9 +68,9 @@ class Postfix:
         self._ask_first(domain)
         return domain in LOCAL or (relayed_too and domain in RELAYED)
 
-    def rewrites(self, address: str) -> bool:
-        self._ask_first(address)
-        return address == ALIAS
+    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
+        self._ask_first(" ".join(addresses))
+        return frozenset(addresses) & {ALIAS}
 
     async def find_out(self, unknown: NotKnownYetError) -> None:
         unknown.ask()

@@ -1,6 +1,6 @@
 """What the milter makes of a message, and what of its settings Postfix gets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import pytest
@@ -40,8 +40,8 @@ class Postfix:
     def keeps(self, domain: str, *, relayed_too: bool) -> bool:
         return domain == "contoso.com" or (relayed_too and domain == "relayed.org")
 
-    def rewrites(self, address: str) -> bool:
-        return address == "all@fabrikam.com"
+    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
+        return frozenset(addresses) & {"all@fabrikam.com"}
 
 
 def message(

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Collection
 from functools import partial
 
 from postconnector.enforcement.postfix_view import NotKnownYetError
@@ -22,15 +23,17 @@ class PostfixAnswers:
 
     def keeps(self, domain: str, *, relayed_too: bool) -> bool:
         """Whether Postfix delivers for a domain (lower case), or relays. Raises PostfixError."""
+        if self._domains is None:
+            return False
         with self._lock:
-            return self._domains is not None and self._domains.holds(
-                domain, relayed_too=relayed_too
-            )
+            return self._domains.holds(domain, relayed_too=relayed_too)
 
-    def rewrites(self, address: str) -> bool:
-        """Whether it may make another address of this one."""
+    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
+        """Those of which it may make others. Raises PostfixError."""
+        if self._addresses is None:
+            return frozenset()
         with self._lock:
-            return self._addresses is not None and self._addresses.holds(address)
+            return self._addresses.among(addresses)
 
 
 class RememberedAnswers:
@@ -50,13 +53,13 @@ class RememberedAnswers:
             raise NotKnownYetError(partial(self._domains.holds, domain, relayed_too=relayed_too))
         return known
 
-    def rewrites(self, address: str) -> bool:
+    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
         """Raises NotKnownYetError."""
         if self._addresses is None:
-            return False
-        known = self._addresses.remembered(address)
+            return frozenset()
+        known = self._addresses.remembered(addresses)
         if known is None:
-            raise NotKnownYetError(partial(self._addresses.holds, address))
+            raise NotKnownYetError(partial(self._addresses.among, addresses))
         return known
 
     async def find_out(self, unknown: NotKnownYetError) -> None:

@@ -4,7 +4,7 @@ It delivers to its own domains, and makes other recipients of some: of virtual a
 canonical addresses. Selection knows neither.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
@@ -33,24 +33,32 @@ class PostfixView(Protocol):
         """
         ...
 
-    def rewrites(self, address: str) -> bool:
-        """Whether Postfix may make other recipients of this one."""
+    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
+        """Of which of these Postfix may make other recipients."""
         ...
 
 
-def route_as_queued(
-    routing: RoutingTable, limits: WithinLimits, postfix: PostfixView, recipient: str, size: int
-) -> RecipientRoute:
-    """What becomes of a recipient that Postfix has not queued yet.
+def routes_as_queued(
+    routing: RoutingTable,
+    limits: WithinLimits,
+    postfix: PostfixView,
+    recipients: Collection[str],
+    size: int,
+) -> tuple[RecipientRoute, ...]:
+    """What becomes of recipients of a message that Postfix has not queued yet.
 
     Postfix is asked only where a limit may matter. Raises what `postfix` does.
     """
-    route = route_recipient(routing, recipient, size)
+    routes = tuple(route_recipient(routing, recipient, size) for recipient in recipients)
     if limits.covers(size):
-        return route
-    if postfix.rewrites(recipient):
-        return route.as_rewritten()
-    return route_of_queued(route, postfix, size)
+        return routes
+    rewritten = postfix.rewritten(recipients)
+    return tuple(
+        route.as_rewritten()
+        if route.recipient in rewritten
+        else route_of_queued(route, postfix, size)
+        for route in routes
+    )
 
 
 def route_of_queued(route: RecipientRoute, postfix: PostfixView, size: int) -> RecipientRoute:

@@ -6,7 +6,7 @@ of a message are remembered from RCPT TO.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from postconnector.enforcement.judgement import judge
@@ -14,8 +14,8 @@ from postconnector.enforcement.message import Client, Message, Stage
 from postconnector.enforcement.postfix_view import (
     NotKnownYetError,
     PostfixView,
-    route_as_queued,
     route_of_queued,
+    routes_as_queued,
     with_kept,
 )
 from postconnector.enforcement.recipient_route import (
@@ -127,7 +127,9 @@ class Judge:
         recipient, instance = request.get("recipient", ""), request.get("instance", "")
         if self.accepts((Stage.RCPT.value, recipient, instance, str(size))):
             return NOTHING_TO_SAY
-        route = self._route(recipient, size)
+        route = route_recipient(self._routing, recipient, size)
+        if too_big(route, size) is not None:
+            (route,) = self._routes([recipient], size)
         action = NOTHING_TO_SAY
         if self._asks_strangers or too_big(route, size) is not None:
             message = _message(Stage.RCPT, request, (route,), size)
@@ -150,7 +152,7 @@ class Judge:
         if len(recipients) < max(_number(request, "recipient_count"), 1):
             action = self._without_recipients(request)
         else:
-            routes = tuple(self._route(each, size) for each in dict.fromkeys(recipients))
+            routes = self._routes(dict.fromkeys(recipients), size)
             action = self._for_all(request, routes, size)
         self._messages.forget(instance)
         return action
@@ -181,8 +183,9 @@ class Judge:
             return NOTHING_TO_SAY
         return self._filter(request, route.outcome.candidate)
 
-    def _route(self, recipient: str, size: int) -> RecipientRoute:
-        return route_as_queued(self._routing, self._within_limits, self._postfix, recipient, size)
+    def _routes(self, recipients: Collection[str], size: int) -> tuple[RecipientRoute, ...]:
+        limits, postfix = self._within_limits, self._postfix
+        return routes_as_queued(self._routing, limits, postfix, recipients, size)
 
     def _filter(self, request: Request, detour: Candidate) -> str:
         target = self._local.target(detour)

@@ -5,7 +5,8 @@ cleanup(8) does so when it queues a message, after smtpd(8) and milters were ask
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.lookup_tables import asked_directly, elements, is_table
@@ -31,20 +32,25 @@ class RewrittenAddresses:
         self._tables: list[str] = []
         self._delimiters = ""
 
-    def holds(self, address: str) -> bool:
-        """Whether an address may become another. Of a table that can't be asked it may.
+    def among(self, addresses: Collection[str]) -> frozenset[str]:
+        """Those that may become others. Where a table can't be asked any may.
 
         Raises PostfixError where Postfix can't be asked at all.
         """
         if self._is_old() or len(self._remembered) > _MOST_REMEMBERED:
             self._read()
-        if address not in self._remembered:
-            self._remembered[address] = self._is_rewritten(address)
-        return self._remembered[address]
+        unknown = [each for each in addresses if each not in self._remembered]
+        rewritten = self._rewritten(unknown)
+        self._remembered.update((each, each in rewritten) for each in unknown)
+        return frozenset(each for each in addresses if self._remembered[each])
 
-    def remembered(self, address: str) -> bool | None:
-        """The same, of what was found out in the last minute; never blocks. None: nothing was."""
-        return None if self._is_old() else self._remembered.get(address)
+    def remembered(self, addresses: Collection[str]) -> frozenset[str] | None:
+        """The same, of what was found out in the last minute; never blocks. None: of some nothing
+        was.
+        """
+        if self._is_old() or not self._remembered.keys() >= set(addresses):
+            return None
+        return frozenset(each for each in addresses if self._remembered[each])
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._read_at > _FRESH
@@ -57,17 +63,23 @@ class RewrittenAddresses:
         self._tables = [asked_directly(each) for each in found if is_table(each)]
         self._delimiters = values.get(_DELIMITERS, "")
 
-    def _is_rewritten(self, address: str) -> bool:
-        keys = list(dict.fromkeys(self._keys(address)))
+    def _rewritten(self, addresses: Sequence[str]) -> set[str]:
+        keys = {each: list(self._keys(each)) for each in addresses}
+        wanted = dict.fromkeys(chain.from_iterable(keys.values()))
+        if not wanted:
+            return set()
         try:
-            return any(
-                value.strip().lower() != address.lower()
-                for table in self._tables
-                for value in self._host.lookup_all(table, keys).values()
-            )
+            answers = [self._host.lookup_all(table, wanted) for table in self._tables]
         except PostfixError as error:
             log.warning("any address may be an alias: %s", error)
-            return True
+            return set(addresses)
+        return {
+            each
+            for each in addresses
+            for answer in answers
+            for key in keys[each]
+            if answer.get(key, each).strip().lower() != each.lower()
+        }
 
     def _keys(self, address: str) -> Iterator[str]:
         """What Postfix looks for (virtual(5), TABLE SEARCH ORDER), and sometimes does not: the bare
