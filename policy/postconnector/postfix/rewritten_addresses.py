@@ -31,6 +31,7 @@ class RewrittenAddresses:
         self._read_at = -_FRESH
         self._tables: list[str] = []
         self._delimiters = ""
+        self._is_unknown = False
 
     def among(self, addresses: Collection[str]) -> frozenset[str]:
         """Those that may become others. Where a table can't be asked any may.
@@ -56,22 +57,25 @@ class RewrittenAddresses:
         return time.monotonic() - self._read_at > _FRESH
 
     def _read(self) -> None:
-        self._read_at = time.monotonic()
-        self._remembered = {}
         values = self._host.expanded(*_TABLES, _DELIMITERS)
         found = [each for name in _TABLES for each in elements(values.get(name, ""))]
         self._tables = [asked_directly(each) for each in found if is_table(each)]
         self._delimiters = values.get(_DELIMITERS, "")
+        self._remembered = {}
+        self._is_unknown = False
+        self._read_at = time.monotonic()
 
     def _rewritten(self, addresses: Sequence[str]) -> set[str]:
         keys = {each: list(self._keys(each)) for each in addresses}
         wanted = dict.fromkeys(chain.from_iterable(keys.values()))
-        if not wanted:
-            return set()
-        try:
-            answers = [self._host.lookup_all(table, wanted) for table in self._tables]
-        except PostfixError as error:
-            log.warning("any address may be an alias: %s", error)
+        answers = []
+        if wanted and not self._is_unknown:
+            try:
+                answers = [self._host.lookup_all(table, wanted) for table in self._tables]
+            except PostfixError as error:
+                log.warning("any address may be an alias: %s", error)
+                self._is_unknown = True  # asking again would take a second each time
+        if self._is_unknown:
             return set(addresses)
         return {
             each
@@ -90,7 +94,8 @@ class RewrittenAddresses:
         local_part, at, domain = address.rpartition("@") if "@" in address else (address, "", "")
         for local in (local_part, self._without_extension(local_part)):
             yield f"{local}{at}{domain}"
-            yield local
+            if local:
+                yield local
         yield f"@{domain}"
 
     def _without_extension(self, local_part: str) -> str:
