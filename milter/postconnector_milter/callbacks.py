@@ -107,11 +107,11 @@ def _register(new_connection: Callable[[], Connection]) -> None:
 
     Milter.set_flags(_ACTIONS)
     Milter.set_exception_policy(Milter.TEMPFAIL)
-    Milter.set_helo_callback(_unanswered(_helo))
-    Milter.set_envfrom_callback(_unanswered(_mail))
-    Milter.set_envrcpt_callback(_unanswered(_rcpt))
-    Milter.set_header_callback(_unanswered(_header))
-    Milter.set_body_callback(_unanswered(_body))
+    Milter.set_helo_callback(_unanswered(Connection.helo))
+    Milter.set_envfrom_callback(_unanswered(Connection.mail))
+    Milter.set_envrcpt_callback(_unanswered(Connection.rcpt))
+    Milter.set_header_callback(_unanswered(Connection.header))
+    Milter.set_body_callback(_unanswered(Connection.body))
     Milter.set_eom_callback(_end)
     Milter.set_abort_callback(_abort)
     Milter.set_close_callback(_close)
@@ -120,15 +120,16 @@ def _register(new_connection: Callable[[], Connection]) -> None:
 
 def _unanswered(take: Callable[..., None]) -> Callable[..., int]:
     """A callback that Postfix waits for no answer of; if it fails, the message is deferred."""
+    no_reply = int(Milter.NOREPLY)
 
     def callback(context: Context, *arguments: object) -> int:
-        connection = _connection(context)
+        connection = context.getpriv()
         try:
-            take(connection, context, *arguments)
+            take(connection, *arguments)
         except Exception:
             log.exception("our own fault; asking to try again")
-            connection.fail()
-        return int(Milter.NOREPLY)
+            _connection(context).fail()
+        return no_reply
 
     return callback
 
@@ -138,26 +139,6 @@ def _connection(context: Context) -> Connection:
     if connection is None:
         raise RuntimeError("Postfix did not negotiate first")
     return connection
-
-
-def _helo(connection: Connection, _context: Context, name: str) -> None:
-    connection.helo = name
-
-
-def _mail(connection: Connection, context: Context, sender: bytes, *_parameters: bytes) -> None:
-    connection.begin(context, sender)
-
-
-def _rcpt(connection: Connection, _context: Context, recipient: bytes, *_parameters: bytes) -> None:
-    connection.open_message().add_recipient(recipient)
-
-
-def _header(connection: Connection, _context: Context, name: str, value: bytes) -> None:
-    connection.message_with_content().add_header(name, value)
-
-
-def _body(connection: Connection, _context: Context, chunk: bytes) -> None:
-    connection.message_with_content().add_body(chunk)
 
 
 def _end(context: Context) -> int:

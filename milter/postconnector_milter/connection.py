@@ -5,6 +5,7 @@ Nothing is answered before the end of a message: what goes wrong until then is r
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from postconnector.enforcement.marker import NAME, TO_THE_AGENT
@@ -47,30 +48,33 @@ class Connection:
     """What Postfix has said so far; `judge`: who judges now, if anybody can."""
 
     def __init__(self, judge: Callable[[], Judge | None], underway: Underway) -> None:
-        self.helo = ""
+        self._helo = ""
         self._judge = judge
         self._underway = underway
         self._message: OpenMessage | None = None
         self._has_content = self._is_counted = False
         self._failed = False
 
-    def begin(self, dialogue: Dialogue, sender: bytes) -> None:
+    def helo(self, name: str) -> None:
+        """HELO or EHLO."""
+        self._helo = name
+
+    def mail(self, sender: bytes, *_parameters: bytes) -> None:
         """MAIL FROM: a message begins."""
         self.end()
-        self._message = OpenMessage(sender, _client(dialogue, self.helo))
+        self._message = OpenMessage(sender)
 
-    def open_message(self) -> OpenMessage:
-        """The message that is being named recipients."""
-        if self._message is None:
-            raise RuntimeError("Postfix names no sender first")
-        return self._message
+    def rcpt(self, recipient: bytes, *_parameters: bytes) -> None:
+        """RCPT TO."""
+        self._open_message().add_recipient(recipient)
 
-    def message_with_content(self) -> OpenMessage:
-        """The same when headers or body come."""
-        if not self._has_content:
-            self._has_content = True
-            self._is_counted = self._underway.begin()
-        return self.open_message()
+    def header(self, name: str, value: bytes) -> None:
+        """A header; see OpenMessage."""
+        self._message_with_content().add_header(name, value)
+
+    def body(self, chunk: bytes) -> None:
+        """Part of the body."""
+        self._message_with_content().add_body(chunk)
 
     def fail(self) -> None:
         """Something of ours went wrong with this message."""
@@ -88,14 +92,26 @@ class Connection:
         judge = self._judge()
         if judge is None or self._failed:
             return TRY_LATER
-        message = self.message_with_content()
-        verdict = judge.verdict(message, dialogue.getsymval(AT_END))
+        message = self._message_with_content()
+        client = partial(_client, dialogue, self._helo)
+        verdict = judge.verdict(message, client, dialogue.getsymval(AT_END))
         if verdict is None or isinstance(verdict, TakeAgentPath):
             for index in range(message.markers, 0, -1):  # each keeps its number until it goes
                 dialogue.chgheader(NAME, index, "")
         if isinstance(verdict, TakeAgentPath):
             dialogue.addheader(NAME, f" {TO_THE_AGENT}", -1)
         return verdict
+
+    def _open_message(self) -> OpenMessage:
+        if self._message is None:
+            raise RuntimeError("Postfix names no sender first")
+        return self._message
+
+    def _message_with_content(self) -> OpenMessage:
+        if not self._has_content:
+            self._has_content = True
+            self._is_counted = self._underway.begin()
+        return self._open_message()
 
 
 def _client(dialogue: Dialogue, helo: str) -> Client:

@@ -2,16 +2,13 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from postconnector.daemon.metrics import Metrics
 from postconnector.enforcement.judgement import judge
 from postconnector.enforcement.message import Client, Message, Stage
 from postconnector.enforcement.postfix_view import PostfixView, routes_as_queued
-from postconnector.enforcement.recipient_route import (
-    RecipientRoute,
-    connectors_of,
-)
+from postconnector.enforcement.recipient_route import connectors_of
 from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict, word_of
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
@@ -46,38 +43,37 @@ class Judge:
         self._limits = WithinLimits(organization, self._routing)
         self._postfix = postfix
         self._rules = rules
+        self._asks_strangers = any(not rule.is_ours for rule in rules)
         self._metrics = metrics
 
-    def verdict(self, message: OpenMessage, queue_id: str | None) -> Verdict | None:
+    def verdict(
+        self, message: OpenMessage, client: Callable[[], Client], queue_id: str | None
+    ) -> Verdict | None:
         """What is to become of a message; None: nothing is to be said."""
         if (excess := message.over_bounds) is not None:
             verdict: Verdict | None = Refuse(552, "5.3.4", f"the message has {excess}")
-            routes: tuple[RecipientRoute, ...] = ()
+            _log(verdict, queue_id)
+            return verdict
+        began = time.perf_counter()
+        size, recipients = message.size, message.recipients
+        if self._limits.covers(size) and not self._asks_strangers:
+            verdict = None
+            names = {self._limits.connector(recipient) for recipient in recipients}
         else:
-            began = time.perf_counter()
-            routes = routes_as_queued(
-                self._routing, self._limits, self._postfix, message.recipients, message.size
+            routes = routes_as_queued(self._routing, self._limits, self._postfix, recipients, size)
+            verdict = self._of_rules(
+                Message(_STAGE, message.sender, routes, size, client(), queue_id, message.headers)
             )
-            verdict = self._of_rules(message, routes, queue_id)
-            self._metrics.answered(_STAGE.value, time.perf_counter() - began)
+            names = connectors_of(routes)
+        self._metrics.answered(_STAGE.value, time.perf_counter() - began)
         _log(verdict, queue_id)
-        for name in connectors_of(routes):
+        for name in names:
             self._metrics.decided(name, _STAGE.value, word_of(verdict))
         return verdict
 
-    def _of_rules(
-        self, message: OpenMessage, routes: tuple[RecipientRoute, ...], queue_id: str | None
-    ) -> Verdict | None:
-        whole = Message(
-            _STAGE,
-            message.sender,
-            routes,
-            message.size,
-            message.client,
-            queue_id,
-            message.headers,
-        )
-        verdict = judge(self._rules, whole).of_whole(whole)
+    def _of_rules(self, message: Message) -> Verdict | None:
+        routes = message.recipients
+        verdict = judge(self._rules, message).of_whole(message)
         if isinstance(verdict, Refuse) and len(routes) > 1 and message.client == _NO_CLIENT:
             return TakeAgentPath("a report says of each recipient why")
         if verdict is None and any(route.moved for route in routes):
