@@ -19,6 +19,7 @@ from postconnector.certificates.watch import (
     unusable,
     unusable_reason,
 )
+from postconnector.daemon.file_stamp import Stamp, stamp_of
 from postconnector.daemon.metrics import Metrics
 from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import LIVE
@@ -29,8 +30,6 @@ _LOOKS_EVERY = 60.0
 """Seconds."""
 
 log = logging.getLogger(__name__)
-
-_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class CertificateWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
         self._states: CertificateStates | None = None
         self._reckoned: _Reckoned | None = None
         self._complaint = ""
@@ -110,13 +109,19 @@ class CertificateWatch:
         return found
 
     def _known(self) -> CertificateStates:
-        stamp = _stamp(self._path)
+        stamp = self._stamp_now()
         if stamp != self._stamp or self._states is None:
             self._read()
             self._stamp = stamp
         if self._states is None:
             raise StateError(self._complaint)
         return self._states
+
+    def _stamp_now(self) -> Stamp | None:
+        try:
+            return stamp_of(self._path)
+        except OSError:
+            return None
 
     def _read(self) -> None:
         try:
@@ -150,12 +155,3 @@ def report_certificates(
 def _kind(line: str) -> str:
     """Days are counted down in the same line."""
     return "".join(c for c in line if not c.isdigit())
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    """What is another number when the file is another; None if it is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from postconnector.daemon.file_stamp import Stamp, stamp_of
 from postconnector.model.organization import HostSettings, Organization
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.facts import OWN_DIRECTORY
@@ -17,8 +18,6 @@ from postconnector.postfix.generations import LIVE, is_generation
 from postconnector.postfix.host import PostfixError, read_text
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
 from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
-
-_Stamp = tuple[int, int, int]
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +32,12 @@ class FileInForce:
         self._main_cf = config_directory / "main.cf"
         self._own = config_directory / OWN_DIRECTORY
         self._folder = LIVE
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
 
     def __call__(self) -> Path:
         """Where it stands now."""
         try:
-            stamp = _stamp(self._main_cf)
+            stamp = stamp_of(self._main_cf)
             if stamp != self._stamp:
                 self._folder = folder_in_force(read_text(self._main_cf), self._own) or LIVE
                 self._stamp = stamp
@@ -73,7 +72,7 @@ class PublishedOrganization:
         self.read_at: float | None = None
         self.is_bad = False
         self._path = find()
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
         self._read_once = False
         self.organization: Organization | None = Organization()
         self.refresh()
@@ -88,7 +87,7 @@ class PublishedOrganization:
     def is_stale(self) -> bool:
         """Whether the file is another one than was read last."""
         try:
-            return _stamp(self._find()) != self._stamp
+            return stamp_of(self._find()) != self._stamp
         except OSError:
             return self._stamp is not None
 
@@ -105,7 +104,7 @@ class PublishedOrganization:
     def _refresh(self) -> bool:
         self._path = self._find()
         try:
-            stamp = _stamp(self._path)
+            stamp = stamp_of(self._path)
         except OSError as error:
             if self._stamp is not None:
                 self._keep(f"{self._path}: {error.strerror}")
@@ -137,12 +136,6 @@ class PublishedOrganization:
         log.error("there are no connectors to judge by, mail is deferred: %s", why)
         self.organization = None
         return True
-
-
-def _stamp(path: Path) -> _Stamp:
-    """What is another number when the file is another."""
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _generation(path: Path) -> int | None:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -20,7 +19,7 @@ from postconnector.delivery.content import Content
 from postconnector.delivery.delivery_log import log_delivery
 from postconnector.delivery.envelope import Envelope, EnvelopeRecipient
 from postconnector.delivery.failures import judged
-from postconnector.delivery.filtered_content import filtered, without_marker
+from postconnector.delivery.filtered_content import filtered
 from postconnector.delivery.grouping import Group, Grouping, Position, group_recipients
 from postconnector.delivery.header import HeaderTooLargeError, read_header
 from postconnector.delivery.hosts.target import NoTargetError
@@ -115,10 +114,8 @@ class Agent:
         try:
             if self._postfix is None or job.received is None:
                 raise AssertionError("nobody to hand back to")
-            content = job.content
-            with suppress(HeaderTooLargeError):  # Postfix takes it, marked as it is
-                content = without_marker(content)
-            return await self._postfix.handing_back.deliver(part, content, job.received.size)
+            received = job.received
+            return await self._postfix.handing_back.deliver(part, received.content, received.size)
         except Exception:
             log.exception("%s: our own fault; asking to try again", job.queue_id)
             return [Answer(_OUR_FAULT)] * len(part.recipients)

@@ -30,12 +30,14 @@ _QUEUE_ID = re.compile(rb"[ \t]id ([0-9A-Za-z]{6,64})(?:;|\r?\n)")
 @dataclass(frozen=True, slots=True)
 class Received:
     """`on_agent_path`: FILTER led here, not the transport table. `came_back`: we have handed it
-    back already. `size` in bytes, as the client sent it to Postfix, which is what limits are for.
+    back already. `content` is without the header that led it to the agent path; `size` is in bytes,
+    as the client sent it to Postfix, which is what limits are for.
     """
 
     queue_id: str | None
     on_agent_path: bool
     came_back: bool
+    content: Content
     size: int
 
 
@@ -50,12 +52,13 @@ def received(transaction: Transaction) -> Received:
     if came_back and (second := _UP_TO_RECEIVED.match(beginning, end)):
         end = second.end()  # both times a Received was put before what the client had sent
     if on_agent_path:
-        with suppress(HeaderTooLargeError):
+        with suppress(HeaderTooLargeError):  # Postfix takes it, marked as it is
             content = without_marker(content)
     return Received(
         transaction.queue_id or (_queue_id(first[1]) if first else None),
         on_agent_path,
         came_back,
+        content,
         content.size - end,
     )
 

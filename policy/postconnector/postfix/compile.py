@@ -20,6 +20,7 @@ from postconnector.postfix.live_routes import (
     with_certificate_check,
 )
 from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.milter import (
     asked_restrictions,
     milter_conflicts,
@@ -121,7 +122,7 @@ def _routing_parameters(
         ours += f", {live_transport(facts, local.organization.host)}"
     yield Parameter(
         "transport_maps",
-        _before(ours, facts.parameter("transport_maps")),
+        joined(ours, facts.parameter("transport_maps")),
         "the address spaces of the connectors, before the host's own tables",
     )
     if default is not None:
@@ -157,7 +158,7 @@ def _default_route(
 
 def _policy_parameters(local: LocalRouting, facts: PostfixFacts) -> Iterator[Parameter]:
     for name in asked_restrictions(local.organization.host):
-        value = _before(_policy_service(local), facts.parameter(name))
+        value = joined(_policy_service(local), facts.parameter(name))
         yield Parameter(name, value, "MaxMessageSize")
     if local.has_connectors:
         yield return_parameter(_policy_service(local))
@@ -188,7 +189,3 @@ def _host_tables(services: Sequence[Service], facts: PostfixFacts) -> Iterator[P
                 value,
                 f"the host's own {name}, without those of connectors",
             )
-
-
-def _before(ours: str, theirs: str) -> str:
-    return f"{ours}, {theirs}" if theirs else ours

@@ -21,6 +21,7 @@ from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service, Table
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
+from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.native import next_hops
 from postconnector.postfix.settings import Setting, host_tables
 from postconnector.postfix.table_names import CERTIFICATE_FAILURES_TABLE, ROUND_ROBIN_TABLE
@@ -154,7 +155,7 @@ def _native(local: LocalRouting) -> Iterator[SendConnector]:
 
 def _before(table: str, setting: Setting) -> Setting:
     return setting._replace(
-        value=f"{table}, {setting.value}" if setting.value else table,
+        value=joined(table, setting.value),
         reason=f"TlsCertificateName, {setting.reason}",
     )
 

@@ -19,6 +19,11 @@ def elements(value: str) -> list[str]:
     return _ELEMENT.findall(value)
 
 
+def joined(*lists: str) -> str:
+    """One list of several, of which some may be empty."""
+    return ", ".join(each for each in lists if each)
+
+
 def is_table(element: str) -> bool:
     """Whether an element is a table, not a name or a file."""
     return _TABLE.fullmatch(element) is not None

@@ -10,6 +10,7 @@ from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.agent_path import agent_path
 from postconnector.postfix.compiled import Parameter, Table
 from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, RESTRICTIONS, PostfixFacts
+from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.table_names import MILTER_TABLE
 
 _TIMEOUT = "20s"
@@ -31,12 +32,12 @@ def milter_parameters(host: HostSettings, facts: PostfixFacts) -> Iterator[Param
     )
     for name in _ASKING[host.milter]:
         theirs = facts.parameter(name)
-        yield Parameter(name, f"{theirs}, {ours}" if theirs else ours, "MaxMessageSize")
+        yield Parameter(name, joined(theirs, ours), "MaxMessageSize")
     if host.milter is not AskMilter.NONE:
         checks, theirs = facts.pattern_table(MILTER_TABLE), facts.parameter(_HEADER_CHECKS)
         yield Parameter(
             _HEADER_CHECKS,
-            f"{checks}, {theirs}" if theirs else checks,
+            joined(checks, theirs),
             "what the milter sends to the delivery agent",
         )
 
