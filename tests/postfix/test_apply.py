@@ -488,6 +488,28 @@ def test_status_says_what_does_not_answer(new_host: HostMaker) -> None:
     assert any("policy service does not answer" in text for text in found["problems"])
 
 
+def test_a_table_that_the_policy_service_may_not_read_is_said(new_host: HostMaker) -> None:
+    administrator = new_host({"virtual_mailbox_domains": "texthash:$config_directory/domains"})
+    domains = administrator.host.config_directory / "domains"
+    domains.write_text("contoso.test x\n")
+    domains.chmod(0o600)
+    administrator.write_connectors(GOOD.replace(UNLIMITED, 'max_message_size = "10 KB"\n'))
+    applied = administrator.run("apply")
+    assert applied.returncode == 0, applied.stderr
+    assert "warning: the policy service can't ask Postfix for its domains" in applied.stderr
+    status = administrator.run("status")
+    assert status.returncode == 1
+    assert "Permission denied" in status.stdout
+    with administrator.smtp() as session:
+        session.mail("alice@contoso.test")
+        assert session.rcpt("bob@fabrikam.test")[0] == 250
+        assert session.data(b"x" * 30_000)[0] == 451
+    [line] = [each for each in administrator.policy_log.read_text().splitlines() if "ERROR" in each]
+    assert "Postfix can't be asked, mail whose size matters is deferred: postmap" in line
+    domains.chmod(0o644)
+    assert "can't ask Postfix" not in administrator.run("status").stdout
+
+
 def test_a_table_that_is_gone_is_noticed_and_built_again(new_host: HostMaker) -> None:
     administrator = new_host()
     administrator.publish(GOOD + FABRIKAM)

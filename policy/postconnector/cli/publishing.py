@@ -13,7 +13,7 @@ from postconnector.delivery.probe import delivery_agent_failure
 from postconnector.model.organization import AskMilter
 from postconnector.model.problem import quoted
 from postconnector.policyd.lookup_probe import lookup_service_failure
-from postconnector.policyd.probe import policy_service_failure
+from postconnector.policyd.probe import policy_service_failure, postfix_failure
 from postconnector.postfix.configuration_files import folder_in_force
 from postconnector.postfix.generation_folder import require_names
 from postconnector.postfix.generations import LIVE, About, read_generations
@@ -56,6 +56,8 @@ def carry_out(
     _require_delivery_agent(publication)
     _require(failing_lookup_service(publication))
     _require(failing_milter(publication))
+    if (failure := failing_questions(publication)) is not None:
+        print_error(f"warning: {failure}")
     with nothing_half_done("the result"):
         generation = publish(publication, about, progress)
     tell(f"published generation {generation}")
@@ -174,6 +176,20 @@ def failing_milter(publication: Publication) -> str | None:
     return (
         f"the milter does not answer at {endpoint} ({failure}), and Postfix defers {which}"
         " without it; start it: systemctl start postconnector-milter"
+    )
+
+
+def failing_questions(publication: Publication) -> str | None:
+    """Why the policy service can't find out what is Postfix' own, and what to do about it."""
+    if publication.local.table.smallest_limit is None:
+        return None
+    text = publication.local.organization.host.policy_service
+    failure = postfix_failure(Endpoint.parse(text, publication.facts.queue_directory))
+    if failure is None:
+        return None
+    return (
+        f"the policy service can't ask Postfix for its domains ({failure}), so mail whose size"
+        " matters is deferred; let the user that it runs as read that table"
     )
 
 

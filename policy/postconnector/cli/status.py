@@ -18,6 +18,7 @@ from postconnector.cli.publishing import (
     failing_delivery_agent,
     failing_lookup_service,
     failing_milter,
+    failing_questions,
     unfinished_sentence,
 )
 from postconnector.daemon.endpoint import Endpoint
@@ -39,7 +40,13 @@ from postconnector.selection.routing_table import RoutingTable
 ALL_IS_WELL, SEE_TO_IT = 0, 1
 
 
-_LOOKS = (failing_delivery_agent, failing_lookup_service, failing_milter, unfinished_sentence)
+_LOOKS = (
+    failing_questions,
+    failing_delivery_agent,
+    failing_lookup_service,
+    failing_milter,
+    unfinished_sentence,
+)
 """Each says what is wrong, if anything is."""
 
 _NO_TRANSPORT = "mail transport unavailable"

@@ -6,6 +6,9 @@ How often there was reason besides is said when the minute is over.
 import logging
 import time
 
+from postconnector.model.plain_text import clean
+from postconnector.postfix.host import PostfixError
+
 _EVERY = 60.0
 """Seconds."""
 
@@ -22,6 +25,12 @@ class Complaints:
         """Warn of what a client did."""
         if self._is_new(sentence):
             self._log.warning("%s", sentence)
+
+    def about_postfix(self, error: PostfixError) -> None:
+        """Say why Postfix can't be asked; the client is asked to try again."""
+        sentence = "Postfix can't be asked, mail whose size matters is deferred"
+        if self._is_new(sentence):
+            self._log.error("%s: %s", sentence, clean(str(error)))
 
     def about_ourselves(self, error: Exception) -> None:
         """Say where we failed, as an error with its traceback; the client is asked to try again."""

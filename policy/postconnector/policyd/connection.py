@@ -15,6 +15,7 @@ from postconnector.policyd.complaints import Complaints
 from postconnector.policyd.judge import NOTHING_TO_SAY, TRY_LATER
 from postconnector.policyd.limits import Limits
 from postconnector.policyd.protocol import Outline, ProtocolError, Request, RequestParser, answer
+from postconnector.postfix.host import PostfixError
 
 _READ_SIZE = 4 * 1024
 """A few requests: who sends many at once does not keep the others waiting."""
@@ -169,6 +170,9 @@ class Connection:
     async def _answer_later(self, request: Request) -> None:
         try:
             action = await self._answering.later(request)
+        except PostfixError as error:
+            self._complaints.about_postfix(error)
+            action = TRY_LATER
         except Exception as error:
             self._complaints.about_ourselves(error)
             action = TRY_LATER

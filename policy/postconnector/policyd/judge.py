@@ -30,12 +30,15 @@ from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
 from postconnector.policyd.decision_log import log_decision, queue_id
 from postconnector.policyd.open_messages import OpenMessages
-from postconnector.policyd.protocol import Outline, Request
+from postconnector.policyd.protocol import PROBE, Outline, Request
 from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.outcome import Candidate, Selected
 
 NOTHING_TO_SAY = "DUNNO"
+_NOBODYS = "postconnector.invalid"
+"""A domain that no Postfix has (RFC 2606)."""
+
 TRY_LATER = "451 4.3.0 Connector policy service can't judge this message now"
 
 Decided = Callable[[str, str, str], None]
@@ -74,7 +77,10 @@ class Judge:
         self._decided = decided
 
     async def action(self, request: Request) -> str:
-        """Return the access(5) action for a request; Postfix may have to be asked first."""
+        """Return the access(5) action for a request; Postfix may have to be asked first.
+
+        Raises PostfixError where it can't be asked.
+        """
         while True:
             try:
                 return self._action(request)
@@ -110,6 +116,8 @@ class Judge:
         return True
 
     def _action(self, request: Request) -> str:
+        if request.get("request") == PROBE:
+            self._postfix.keeps(_NOBODYS, relayed_too=True)
         if request.get("request") != "smtpd_access_policy":
             return NOTHING_TO_SAY
         size = _number(request, "size")

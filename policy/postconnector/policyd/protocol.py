@@ -14,6 +14,9 @@ Request = dict[str, str]
 
 _ANY = "[^\n]*+"
 
+PROBE = "postconnector_probe"
+"""A request of ours: DUNNO if Postfix can be asked for what rules have to know, else why not."""
+
 Outline = tuple[str, str, str, str]
 """What matters of most requests: protocol_state (RCPT or END-OF-MESSAGE), recipient, instance and
 size (digits; none where it is not known)."""

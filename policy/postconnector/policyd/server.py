@@ -17,12 +17,17 @@ from postconnector.daemon.published import PublishedOrganization
 from postconnector.daemon.stopping import stop_event
 from postconnector.enforcement.rule import NamedRule
 from postconnector.model.organization import Organization
+from postconnector.model.plain_text import clean, cut
 from postconnector.policyd.clients import Clients
 from postconnector.policyd.judge import TRY_LATER, Judge
 from postconnector.policyd.limits import Limits
 from postconnector.policyd.open_messages import OpenMessages
-from postconnector.policyd.protocol import Outline, Request
+from postconnector.policyd.protocol import PROBE, Outline, Request
+from postconnector.postfix.host import PostfixError
 from postconnector.selection.standpoint import local_server
+
+_LONGEST = 400
+"""Characters of what Postfix' commands say."""
 
 _LOOKS_AGAIN = 0.005
 """Seconds from one look at what is published to the next, while there are questions. When `apply`
@@ -101,7 +106,12 @@ class PolicyServer:
         """The same, however long it takes."""
         began = time.monotonic()
         judge = await self._judges.current()
-        action = TRY_LATER if judge is None else await judge.action(request)
+        try:
+            action = TRY_LATER if judge is None else await judge.action(request)
+        except PostfixError as error:
+            if request.get("request") != PROBE:
+                raise
+            action = f"451 4.3.0 {cut(clean(str(error)), _LONGEST)}"
         self._measure(request.get("protocol_state", ""), began)
         return action
 
