@@ -29,6 +29,8 @@ PATTERN = "virtual_alias_maps = pcre:{ {/^bob@old/ eve@new.test} }"
         (BOB, "bob+a@contoso.test", False),
         (BOB, "a\nbob@contoso.test", False),
         (BOB, "@contoso.test", False),
+        (f"myorigin = contoso.test\n{BOB}", "bob", True),
+        (f"myorigin = other.test\n{BOB}", "bob", False),
         (BOB, "", False),
         (f"recipient_delimiter = +-\n{BOB}", "bob-list+a@contoso.test", True),
         (BOB.replace("eve@x.test", "bob@contoso.test"), "Bob@contoso.test", False),
@@ -53,6 +55,12 @@ def test_addresses(tmp_path: Path, main_cf: str, address: str, expected: bool) -
     assert found.among([address]) == answer
     assert found.remembered([address]) == answer
     assert found.remembered([address, "other@contoso.test"]) is None
+
+
+def test_an_origin_that_stands_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "mailname").write_text("contoso.test\n")
+    found = rewritten(tmp_path, f"myorigin = {tmp_path}/mailname\n{BOB}")
+    assert found.among(["bob"]) == {"bob"}
 
 
 def test_many_at_once(tmp_path: Path) -> None:

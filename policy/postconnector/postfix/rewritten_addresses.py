@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.lookup_tables import asked_directly, elements, is_table
 
 _TABLES = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _DELIMITERS = "recipient_delimiter"
+_ORIGIN = "myorigin"
 _FRESH = 60.0
 _MOST_REMEMBERED = 10_000
 
@@ -30,7 +32,7 @@ class RewrittenAddresses:
         self._remembered: dict[str, bool] = {}
         self._read_at = -_FRESH
         self._tables: list[str] = []
-        self._delimiters = ""
+        self._delimiters = self._origin = ""
         self._is_unknown = False
 
     def among(self, addresses: Collection[str]) -> frozenset[str]:
@@ -49,18 +51,20 @@ class RewrittenAddresses:
         """The same, of what was found out in the last minute; never blocks. None: of some nothing
         was.
         """
-        if self._is_old() or not self._remembered.keys() >= set(addresses):
+        known = self._remembered  # another thread may put another in its place
+        if self._is_old() or not known.keys() >= set(addresses):
             return None
-        return frozenset(each for each in addresses if self._remembered[each])
+        return frozenset(each for each in addresses if known[each])
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._read_at > _FRESH
 
     def _read(self) -> None:
-        values = self._host.expanded(*_TABLES, _DELIMITERS)
+        values = self._host.expanded(*_TABLES, _DELIMITERS, _ORIGIN)
         found = [each for name in _TABLES for each in elements(values.get(name, ""))]
         self._tables = [asked_directly(each) for each in found if is_table(each)]
         self._delimiters = values.get(_DELIMITERS, "")
+        self._origin = _named_in(values.get(_ORIGIN, ""))
         self._remembered = {}
         self._is_unknown = False
         self._read_at = time.monotonic()
@@ -91,9 +95,11 @@ class RewrittenAddresses:
         """
         if "\n" in address:
             return
-        local_part, at, domain = address.rpartition("@") if "@" in address else (address, "", "")
+        if "@" not in address:  # then Postfix adds it
+            address = f"{address}@{self._origin}"
+        local_part, _, domain = address.rpartition("@")
         for local in (local_part, self._without_extension(local_part)):
-            yield f"{local}{at}{domain}"
+            yield f"{local}@{domain}"
             if local:
                 yield local
         yield f"@{domain}"
@@ -101,3 +107,13 @@ class RewrittenAddresses:
     def _without_extension(self, local_part: str) -> str:
         places = [at for mark in self._delimiters if (at := local_part.find(mark, 1)) > 0]
         return local_part[: min(places)] if places else local_part
+
+
+def _named_in(origin: str) -> str:
+    """The value of myorigin, or what stands in the file that it names (as in Debian)."""
+    if not origin.startswith("/"):
+        return origin
+    try:
+        return Path(origin).read_text().split(maxsplit=1)[0]
+    except (OSError, ValueError, IndexError) as error:
+        raise PostfixError(f"myorigin {origin}: {error}") from None
