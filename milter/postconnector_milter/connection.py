@@ -25,6 +25,9 @@ AT_END = "i"
 _NO_CLIENT = "0"
 """The port of what came by sendmail(1), as Postfix has it; no client has it."""
 
+_IPV6_TAG = "IPv6:"
+"""Of addresses in macros (RFC 5321, 4.1.3); the policy service gets them without."""
+
 log = logging.getLogger(__name__)
 
 
@@ -119,7 +122,7 @@ def _client(dialogue: Dialogue, helo: str) -> Client:
     if port is None or port == _NO_CLIENT:
         return Client()
     return Client(
-        address=dialogue.getsymval("{client_addr}") or "",
+        address=(dialogue.getsymval("{client_addr}") or "").removeprefix(_IPV6_TAG),
         name=dialogue.getsymval("{client_name}") or "",
         helo=helo,
         sasl_username=dialogue.getsymval("{auth_authen}") or "",

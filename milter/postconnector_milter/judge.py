@@ -10,6 +10,7 @@ from postconnector.enforcement.message import Client, Message, Stage
 from postconnector.enforcement.postfix_view import PostfixView, routes_as_queued
 from postconnector.enforcement.recipient_route import connectors_of
 from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict, word_of
+from postconnector.enforcement.size import too_big
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
 from postconnector.selection.routing_table import RoutingTable
@@ -74,7 +75,13 @@ class Judge:
     def _of_rules(self, message: Message) -> Verdict | None:
         routes = message.recipients
         verdict = judge(self._rules, message).of_whole(message)
-        if isinstance(verdict, Refuse) and len(routes) > 1 and message.client == _NO_CLIENT:
+        if (
+            isinstance(verdict, Refuse)
+            and len(routes) > 1
+            and message.client == _NO_CLIENT
+            # Then the agent refuses them as well, as it goes by the same sizes.
+            and all(not route.kept and too_big(route, message.size) for route in routes)
+        ):
             return TakeAgentPath("a report says of each recipient why")
         if verdict is None and any(route.moved for route in routes):
             return TakeAgentPath("its size moves it to another connector")

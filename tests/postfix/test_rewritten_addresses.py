@@ -27,11 +27,16 @@ PATTERN = "virtual_alias_maps = pcre:{ {/^bob@old/ eve@new.test} }"
         (BOB, "Bob@Contoso.test", True),
         (BOB, "eve@contoso.test", False),
         (BOB, "bob+a@contoso.test", False),
-        (BOB, "a\nbob@contoso.test", False),
-        (BOB, "@contoso.test", False),
-        (f"myorigin = contoso.test\n{BOB}", "bob", True),
-        (f"myorigin = other.test\n{BOB}", "bob", False),
-        (BOB, "", False),
+        (BOB, "a\nbob@contoso.test", True),
+        (BOB, "b@tight", True),
+        ("", "bob", True),
+        (BOB, "tight.test!b", True),
+        (BOB, "b%tight.test", True),
+        (BOB, "@relay.test:b@tight.test", True),
+        (BOB, '"a b"@contoso.test', True),
+        (BOB, "a b@contoso.test", True),
+        (f"content_filter = smtp:[127.0.0.1]:10024\n{BOB}", "bob@contoso.test", False),
+        (f"receive_override_options = no_address_mappings\n{BOB}", "bob@contoso.test", False),
         (f"recipient_delimiter = +-\n{BOB}", "bob-list+a@contoso.test", True),
         (BOB.replace("eve@x.test", "bob@contoso.test"), "Bob@contoso.test", False),
         (BOB.replace("inline", "proxy:inline"), "bob@contoso.test", True),
@@ -57,10 +62,21 @@ def test_addresses(tmp_path: Path, main_cf: str, address: str, expected: bool) -
     assert found.remembered([address, "other@contoso.test"]) is None
 
 
-def test_an_origin_that_stands_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "mailname").write_text("contoso.test\n")
-    found = rewritten(tmp_path, f"myorigin = {tmp_path}/mailname\n{BOB}")
-    assert found.among(["bob"]) == {"bob"}
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("content_filter=smtp:[127.0.0.1]:10024", False),
+        ("receive_override_options=no_milters,no_address_mappings", False),
+        ("content_filter=", True),
+    ],
+)
+def test_a_listener_with_a_content_filter(tmp_path: Path, setting: str, expected: bool) -> None:
+    found = rewritten(tmp_path, BOB)
+    (tmp_path / "master.cf").write_text(
+        f"smtp inet n - n - - smtpd\n  -o {setting}\n"
+        "pc-agent-return unix n - n - - smtpd\n  -o receive_override_options=no_address_mappings\n"
+    )
+    assert bool(found.among(["bob@contoso.test"])) is expected
 
 
 def test_many_at_once(tmp_path: Path) -> None:

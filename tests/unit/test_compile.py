@@ -486,7 +486,7 @@ def test_what_postfix_cant_do_goes_to_the_delivery_agent() -> None:
                 FACTS,
                 service_settings={"smtp/inet/receive_override_options": "no_address_mappings"},
             ),
-            True,
+            False,
         ),
     ],
     ids=["plain", "other", "main.cf", "master.cf"],

@@ -166,10 +166,13 @@ class Judge:
         return action
 
     def _for_all(self, request: Request, routes: tuple[RecipientRoute, ...], size: int) -> str:
+        moved = any(route.moved for route in routes)
+        # Before rules are asked: Postfix may have to be, and then all is done once more.
+        as_kept = [with_kept(route, self._postfix) for route in routes] if moved else []
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
         verdict = judge(self._rules, message).of_whole(message)
-        if verdict is None and any(route.moved for route in routes):
-            detour = common_detour(with_kept(route, self._postfix) for route in routes)
+        if verdict is None and moved:
+            detour = common_detour(as_kept)
             if detour is not None:
                 self._decided(detour.connector.name, message.stage.value, "moved")
                 return self._filter(request, detour)

@@ -86,10 +86,12 @@ class PostfixFacts:
 
     @property
     def maps_addresses_late(self) -> bool:
-        """Whether a listener leaves virtual aliases and the like to one behind a content filter."""
-        name = "receive_override_options"
-        said = [value for key, value in self.service_settings.items() if key.endswith(f"/{name}")]
-        return any("no_address_mappings" in value for value in (self.parameter(name), *said))
+        """Whether main.cf leaves virtual aliases to a listener behind a content filter.
+
+        One listener alone that does so does not count: mail from others would have its aliases
+        followed twice, and get to who was refused, or twice to the same.
+        """
+        return "no_address_mappings" in self.parameter("receive_override_options")
 
     @property
     def own_directory(self) -> Path:

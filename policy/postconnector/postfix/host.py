@@ -120,6 +120,10 @@ class PostfixHost:
         """The values of parameters as Postfix uses them, `$name` expanded."""
         return _parameters(self.config_directory, ["-x", *names])
 
+    def service_settings(self) -> dict[str, str]:
+        """What master.cf sets by -o, by names such as smtp/inet/relayhost; ours too."""
+        return _service_settings(self.config_directory)
+
     def lookup(self, table: str, key: str) -> str | None:
         """Ask a table with postmap -q; None if it has no such key."""
         command = ["postmap", "-c", str(self.config_directory), "-q", key, table]
@@ -239,7 +243,6 @@ def _chroots(directory: Path) -> dict[str, str]:
 
 
 def _service_settings(directory: Path) -> dict[str, str]:
-    """What master.cf sets by -o, by names such as smtp/inet/relayhost."""
     output = run_postfix_command("postconf", "-c", str(directory), "-P")
     pairs = (line.partition(" = ") for line in output.splitlines())
     return {name: value for name, _, value in pairs}

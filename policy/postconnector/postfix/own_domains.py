@@ -56,6 +56,8 @@ class OwnDomains:
         if key not in self._remembered:
             lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
             self._remembered[key] = any(self._matches(name, domain) for name in lists)
+            if time.monotonic() - self._read_at > _FRESH:  # asking has taken so long
+                self._read_at = time.monotonic()
         return self._remembered[key]
 
     def remembered(self, domain: str, *, relayed_too: bool = False) -> bool | None:

@@ -1,22 +1,29 @@
 """Of which recipients Postfix makes others: virtual aliases and canonical addresses.
 
-cleanup(8) does so when it queues a message, after smtpd(8) and milters were asked about them.
+cleanup(8) does so when it queues a message, after smtpd(8) and milters were asked about them. Where
+the host has a content filter none counts: what comes back from there names whom aliases stand for,
+and FILTER would pass the filter by.
 """
 
 import logging
+import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.lookup_tables import asked_directly, elements, is_table
+from postconnector.postfix.service_names import RETURN_SERVICE
 
 _TABLES = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _DELIMITERS = "recipient_delimiter"
-_ORIGIN = "myorigin"
+_FILTER = "content_filter"
+_OVERRIDES = "receive_override_options"
 _FRESH = 60.0
 _MOST_REMEMBERED = 10_000
+
+_PLAIN = re.compile(r"[^\s\x00-\x1f\"\\(),:;<>@\[\]]+@[^\s\x00-\x1f@.]+(\.[^\s\x00-\x1f@.]+)+")
+"""All others Postfix changes, or looks for otherwise: without a domain, quoted, with a route."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +39,8 @@ class RewrittenAddresses:
         self._remembered: dict[str, bool] = {}
         self._read_at = -_FRESH
         self._tables: list[str] = []
-        self._delimiters = self._origin = ""
+        self._delimiters = ""
+        self._is_filtered = False
         self._is_unknown = False
 
     def among(self, addresses: Collection[str]) -> frozenset[str]:
@@ -45,6 +53,8 @@ class RewrittenAddresses:
         unknown = [each for each in addresses if each not in self._remembered]
         rewritten = self._rewritten(unknown)
         self._remembered.update((each, each in rewritten) for each in unknown)
+        if self._is_old():  # asking has taken so long
+            self._read_at = time.monotonic()
         return frozenset(each for each in addresses if self._remembered[each])
 
     def remembered(self, addresses: Collection[str]) -> frozenset[str] | None:
@@ -60,16 +70,20 @@ class RewrittenAddresses:
         return time.monotonic() - self._read_at > _FRESH
 
     def _read(self) -> None:
-        values = self._host.expanded(*_TABLES, _DELIMITERS, _ORIGIN)
+        values = self._host.expanded(*_TABLES, _DELIMITERS, _FILTER, _OVERRIDES)
         found = [each for name in _TABLES for each in elements(values.get(name, ""))]
         self._tables = [asked_directly(each) for each in found if is_table(each)]
         self._delimiters = values.get(_DELIMITERS, "")
-        self._origin = _named_in(values.get(_ORIGIN, ""))
+        self._is_filtered = self._has_content_filter(values)
         self._remembered = {}
         self._is_unknown = False
         self._read_at = time.monotonic()
 
     def _rewritten(self, addresses: Sequence[str]) -> set[str]:
+        if self._is_filtered:
+            return set()
+        odd = {each for each in addresses if not _PLAIN.fullmatch(each)}
+        addresses = [each for each in addresses if each not in odd]
         keys = {each: list(self._keys(each)) for each in addresses}
         wanted = dict.fromkeys(chain.from_iterable(keys.values()))
         answers = []
@@ -80,8 +94,8 @@ class RewrittenAddresses:
                 log.warning("any address may be an alias: %s", error)
                 self._is_unknown = True  # asking again would take a second each time
         if self._is_unknown:
-            return set(addresses)
-        return {
+            return odd.union(addresses)
+        return odd | {
             each
             for each in addresses
             for answer in answers
@@ -93,27 +107,24 @@ class RewrittenAddresses:
         """What Postfix looks for (virtual(5), TABLE SEARCH ORDER), and sometimes does not: the bare
         local part counts in some domains only, and nothing but the address in tables of patterns.
         """
-        if "\n" in address:
-            return
-        if "@" not in address:  # then Postfix adds it
-            address = f"{address}@{self._origin}"
         local_part, _, domain = address.rpartition("@")
         for local in (local_part, self._without_extension(local_part)):
             yield f"{local}@{domain}"
-            if local:
-                yield local
+            yield local
         yield f"@{domain}"
 
     def _without_extension(self, local_part: str) -> str:
         places = [at for mark in self._delimiters if (at := local_part.find(mark, 1)) > 0]
         return local_part[: min(places)] if places else local_part
 
-
-def _named_in(origin: str) -> str:
-    """The value of myorigin, or what stands in the file that it names (as in Debian)."""
-    if not origin.startswith("/"):
-        return origin
-    try:
-        return Path(origin).read_text().split(maxsplit=1)[0]
-    except (OSError, ValueError, IndexError) as error:
-        raise PostfixError(f"myorigin {origin}: {error}") from None
+    def _has_content_filter(self, values: Mapping[str, str]) -> bool:
+        """Whether some listener has one, or leaves aliases to another listener behind one."""
+        found = [(_FILTER, values.get(_FILTER, "")), (_OVERRIDES, values.get(_OVERRIDES, ""))]
+        for name, value in self._host.service_settings().items():
+            if not name.startswith(f"{RETURN_SERVICE}/"):
+                found.append((name.rpartition("/")[2], value))
+        return any(
+            (name == _FILTER and bool(value))
+            or (name == _OVERRIDES and "no_address_mappings" in value)
+            for name, value in found
+        )
