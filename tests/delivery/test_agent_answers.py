@@ -148,6 +148,7 @@ def test_what_postfix_still_brings_for_a_connector_that_is_gone_goes_round_once(
     world.publish(by_dns("A", PORT))
     route = "{c.test = pc-delivery-agent:unix:postconnector/deliver}"
     world.host.host.postconf("-e", f"transport_maps = inline:{{ {route} }}")
+    world.host.host.settle()
     world.host.host.postfix("reload")
     submit(world.host, "gone@contoso.test", "bob@c.test")
     log = world.host.host.log

@@ -91,6 +91,7 @@ class Faulty:
     def set(self, name: str, value: str) -> None:
         """Set a parameter of the host, and have everything in the queue tried again."""
         self.host.postconf("-e", f"{name} = {value}")
+        self.host.settle()
         assert self.host.postfix("reload").returncode == 0
         self.host.flush()
 

@@ -82,12 +82,14 @@ class Administrator:
         """Run the delivery agent in the same way."""
         return self._daemon("deliver", self.agent_log)
 
-    def milter(self) -> AbstractContextManager[Child]:
-        """Run the milter in the same way."""
-        return self._daemon("milter", self.milter_log)
+    def milter(self, listen: str | None = None) -> AbstractContextManager[Child]:
+        """Run the milter in the same way; `listen`: where, if nothing is published that says so."""
+        return self._daemon("milter", self.milter_log, listen=listen)
 
     @contextmanager
-    def _daemon(self, command: str, log: Path, open_files: int | None = None) -> Iterator[Child]:
+    def _daemon(
+        self, command: str, log: Path, open_files: int | None = None, listen: str | None = None
+    ) -> Iterator[Child]:
         limit = ["/bin/sh", "-c", f'ulimit -Sn {open_files} && exec "$@"', "sh"]
         folder = self.host.queue_directory / "postconnector"
         folder.mkdir(mode=0o755, exist_ok=True)
@@ -97,6 +99,7 @@ class Administrator:
                 *(limit if open_files is not None else ()),
                 *(*_POSTCONNECTOR, command),
                 *("--config-directory", str(self.host.config_directory)),
+                *(("--listen", listen) if listen is not None else ()),
             ],
             log,
         )

@@ -129,6 +129,11 @@ class PostfixInstance(Server):
         result.check_returncode()
         return result.stdout
 
+    def settle(self) -> None:
+        """Date main.cf back: Postfix reads no further while it is younger than two seconds."""
+        settled = time.time() - 5
+        os.utime(self.config_directory / "main.cf", (settled, settled))
+
     def sendmail(self, sender: str, recipients: Sequence[str], message: bytes) -> None:
         """Submit a message by sendmail(1)."""
         subprocess.run(
@@ -218,9 +223,7 @@ class PostfixInstance(Server):
             path = self.config_directory / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        # Postfix waits until a configuration file is two seconds old.
-        settled = time.time() - 5
-        os.utime(self.config_directory / "main.cf", (settled, settled))
+        self.settle()
         self._write_meta_files()
         self._write_queue()
         self._write_chroot()

@@ -160,6 +160,7 @@ class Enforced:
             texts = [text.replace(long, short) for text in texts]
         for path, text in zip(files, texts, strict=True):
             path.write_text(text)
+        self.host.settle()
         self.host.postfix("reload").check_returncode()
 
     def _by_smtp(self, messages: Sequence[tuple[str, Sequence[str], bytes]]) -> None:

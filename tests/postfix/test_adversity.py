@@ -97,6 +97,7 @@ def test_no_command_guesses_which_lines_are_ours(
     main_cf = configuration(published, "main.cf")
     whole = main_cf.read_text()
     main_cf.write_text(damage(whole))
+    published.host.settle()
     before = state(published)
     for command, status in COMMANDS.items():
         result = published.run(*command.split())
@@ -107,6 +108,7 @@ def test_no_command_guesses_which_lines_are_ours(
         assert "delete" in said[0]
         assert state(published) == before, command
     main_cf.write_text(whole)
+    published.host.settle()
     assert_all_is_well(published)
 
 
@@ -114,6 +116,7 @@ def test_a_comment_that_quotes_our_first_line(new_host: HostMaker) -> None:
     administrator = new_host()
     main_cf = configuration(administrator, "main.cf")
     main_cf.write_text(f"{main_cf.read_text()}# we had: {BEGIN}\nrelayhost = [10.9.9.9]\n")
+    administrator.host.settle()
     before = state(administrator)
     administrator.publish(FABRIKAM)
     assert administrator.host.postconf("-h", "relayhost") == "[10.9.9.9]\n"

@@ -467,6 +467,7 @@ def test_status_shows_what_somebody_changed(new_host: HostMaker) -> None:
     administrator.publish(GOOD)
     main_cf = administrator.host.config_directory / "main.cf"
     main_cf.write_text(main_cf.read_text().replace("pc-internet", "smtp"))
+    administrator.host.settle()
     table = administrator.host.config_directory / "postconnector" / "live" / "transport"
     table.write_text("fabrikam.test smtp:[192.0.2.1]\n")
     status = administrator.run("status")
@@ -569,6 +570,7 @@ def test_apply_and_remove_leave_the_files_as_they_were(new_host: HostMaker, newl
     administrator = new_host()
     main_cf = administrator.host.config_directory / "main.cf"
     main_cf.write_text(main_cf.read_text() + f"relayhost = [192.0.2.1]{newline}")
+    administrator.host.settle()
     before = state(administrator)
     administrator.publish(GOOD)
     assert "pc-internet" in administrator.host.postconf("default_transport")
@@ -608,6 +610,7 @@ def test_remove_leaves_what_was_edited_meanwhile(new_host: HostMaker) -> None:
     before = main_cf.read_text()
     administrator.publish(GOOD)
     main_cf.write_text("# mine\n" + main_cf.read_text() + "disable_vrfy_command = yes\n")
+    administrator.host.settle()
     assert administrator.run("remove").returncode == 0
     assert main_cf.read_text() == f"# mine\n{before}disable_vrfy_command = yes\n"
 
@@ -630,10 +633,12 @@ def test_a_remove_that_was_killed_is_finished_by_the_next(new_host: HostMaker) -
     folder = administrator.host.config_directory
     # as after the first rename, the second, and the reload
     (folder / "main.cf").write_bytes(before["main.cf"])
+    administrator.host.settle()
     assert administrator.run("remove").returncode == 0
     assert state(administrator) == before
     administrator.publish(GOOD)
     (folder / "main.cf").write_bytes(before["main.cf"])
+    administrator.host.settle()
     (folder / "master.cf").write_bytes(before["master.cf"])
     assert administrator.run("remove").returncode == 0
     assert state(administrator) == before

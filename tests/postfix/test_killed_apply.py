@@ -110,8 +110,7 @@ class Site:
         for path in self.configuration.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copytree(copy, self.configuration, symlinks=True, dirs_exist_ok=True)
-        settled = time.time() - 5
-        os.utime(self.configuration / "main.cf", (settled, settled))
+        self.administrator.host.settle()
         assert self.administrator.host.postfix("reload").returncode == 0
 
 
