@@ -123,12 +123,14 @@ def test_nothing_strange_in_values_gets_out(new_host: HostMaker, enter: ExitStac
     administrator = new_host()
     administrator.publish(connectors())
     client = connect(administrator, enter)
-    for strange in ("b\x00\x1b[2Jc", "b\rX-Evil: yes", "bücher", "b\u2028c", "b" * 60_000):
+    for strange in ("b\x7fc", "b\u202ec", "bücher", "b" * 60_000):
         answer = ask(client, rcpt("1.1.1", 300 * KB, f"{strange}@other.test"))
         assert answer.startswith("552 5.3.4 ")
         assert answer.isascii()
         assert answer.isprintable()
         assert len(answer) < 1000
+    for odd in ("b\x00\x1b[2Jc", "b\rX-Evil: yes", "b\u2028c"):  # Postfix would change these
+        assert ask(client, rcpt("1.1.1", 300 * KB, f"{odd}@other.test")) == "DUNNO"
     invalid = rcpt(size=300 * KB).replace(b"b@other", b"\xff\xfe@other")
     assert ask(client, invalid).startswith("552 5.3.4 ")
     assert ask(client, rcpt()) == "DUNNO"
