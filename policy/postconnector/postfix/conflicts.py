@@ -176,8 +176,9 @@ def _unasking(facts: PostfixFacts) -> Iterator[str]:
     if facts.parameter("content_filter"):
         yield (
             "main.cf has a content_filter: a message that its size moves to another connector,"
-            " or whose recipients differ because of it, passes it by (FILTER); to have it filtered, ask the policy service where filtered"
-            " mail comes back, and empty smtpd_end_of_data_restrictions elsewhere"
+            " or whose recipients differ because of it, passes it by (FILTER); to have it filtered,"
+            " ask the policy service where filtered mail comes back, and empty"
+            " smtpd_end_of_data_restrictions elsewhere"
         )
 
 
