@@ -9,7 +9,15 @@ from postconnector.enforcement.judgement import judge
 from postconnector.enforcement.message import Client, Message, Stage
 from postconnector.enforcement.postfix_view import PostfixView, routes_as_queued
 from postconnector.enforcement.recipient_route import connectors_of
-from postconnector.enforcement.rule import Defer, NamedRule, Refuse, TakeAgentPath, Verdict, word_of
+from postconnector.enforcement.rule import (
+    Defer,
+    NamedRule,
+    Refuse,
+    TakeAgentPath,
+    Verdict,
+    asks_strangers,
+    word_of,
+)
 from postconnector.enforcement.size import too_big
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
@@ -44,7 +52,7 @@ class Judge:
         self._limits = WithinLimits(organization, self._routing)
         self._postfix = postfix
         self._rules = rules
-        self._asks_strangers = any(not rule.is_ours for rule in rules)
+        self._asks_strangers = asks_strangers(rules)
         self._metrics = metrics
 
     def verdict(

@@ -90,7 +90,7 @@ COMMAND = Command(
 Answers Postfix' policy requests until it gets SIGTERM: 552 5.3.4 for a recipient whose every
 connector is too small for the declared size, and at the end of data for a message that no
 connector takes for any recipient; FILTER to the connector that all recipients take because of
-the size, or to the delivery agent where they differ; otherwise DUNNO.
+the size, or to the delivery agent where they differ or one is an alias; otherwise DUNNO.
 
 Also answers the lookups that no table can answer (at lookup_service of the table [host]): whose
 turn it is among a connector's smart hosts, and whether its own certificate can be shown.

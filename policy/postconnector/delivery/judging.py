@@ -12,7 +12,7 @@ from postconnector.enforcement.judgement import Judgement, judge
 from postconnector.enforcement.message import Headers, Message, Stage
 from postconnector.enforcement.postfix_view import NotKnownYetError, with_kept
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
-from postconnector.enforcement.rule import NamedRule, Refuse
+from postconnector.enforcement.rule import NamedRule, Refuse, asks_strangers
 
 
 async def routes_of(
@@ -50,7 +50,7 @@ def judgement_of(
     Where they can't be, nobody gets the message: no rule is got around.
     """
     seen: Headers | None = None
-    if any(not rule.is_ours for rule in rules):
+    if asks_strangers(rules):
         try:
             seen = headers(content)
         except HeaderTooLargeError as error:

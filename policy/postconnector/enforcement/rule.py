@@ -59,6 +59,11 @@ class NamedRule:
     is_ours: bool
 
 
+def asks_strangers(rules: Iterable[NamedRule]) -> bool:
+    """Whether some rule is another package's: it may want what ours never look at."""
+    return any(not rule.is_ours for rule in rules)
+
+
 def word_of(verdict: Verdict | None) -> str:
     """What was decided, for logs and metrics."""
     match verdict:

@@ -24,7 +24,13 @@ from postconnector.enforcement.recipient_route import (
     connectors_of,
     route_recipient,
 )
-from postconnector.enforcement.rule import NamedRule, TakeAgentPath, Verdict, word_of
+from postconnector.enforcement.rule import (
+    NamedRule,
+    TakeAgentPath,
+    Verdict,
+    asks_strangers,
+    word_of,
+)
 from postconnector.enforcement.size import too_big
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
@@ -73,7 +79,7 @@ class Judge:
         self._messages = messages
         self._postfix = postfix
         self._rules = rules
-        self._asks_strangers = any(not rule.is_ours for rule in rules)
+        self._asks_strangers = asks_strangers(rules)
         self._decided = decided
 
     async def action(self, request: Request) -> str:

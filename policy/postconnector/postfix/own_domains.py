@@ -50,21 +50,24 @@ class OwnDomains:
 
         Raises PostfixError when Postfix can't be asked.
         """
-        if time.monotonic() - self._read_at > _FRESH or len(self._remembered) > _MOST_REMEMBERED:
+        if self._is_old() or len(self._remembered) > _MOST_REMEMBERED:
             self._read()
         key = domain, relayed_too
         if key not in self._remembered:
             lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
             self._remembered[key] = any(self._matches(name, domain) for name in lists)
-            if time.monotonic() - self._read_at > _FRESH:  # asking has taken so long
+            if self._is_old():  # asking has taken so long
                 self._read_at = time.monotonic()
         return self._remembered[key]
 
     def remembered(self, domain: str, *, relayed_too: bool = False) -> bool | None:
         """The same, of what was found out in the last minute; never blocks. None: nothing was."""
-        if time.monotonic() - self._read_at > _FRESH:
+        if self._is_old():
             return None
         return self._remembered.get((domain, relayed_too))
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._read_at > _FRESH
 
     def names(self, asked: Iterable[str]) -> OwnNames:
         """List the local and virtual domains; those in `asked` are looked for in every table."""
