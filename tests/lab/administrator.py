@@ -5,17 +5,15 @@ postconnector's real commands.
 import os
 import smtplib
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.lab.certificates import IssuedCertificate
 from tests.lab.child import Child, start_child, stop_child
+from tests.lab.command import POSTCONNECTOR, run_command
 from tests.lab.loopback import wait_until
 from tests.lab.postfix_instance import PostfixInstance
-
-_POSTCONNECTOR = (sys.executable, "-m", "postconnector")
 
 
 class Administrator:
@@ -47,23 +45,18 @@ class Administrator:
         path.touch(mode=0o600)
         path.write_bytes(certificate.chain_file.read_bytes())
 
-    def run(self, *arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, path: str | None = None, tracer: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """Run a postconnector command on the host with the connectors file.
 
         `path`: another PATH, to put something between postconnector and Postfix' commands.
+        `tracer`: strace(1) and its options.
         """
-        command = [
-            *_POSTCONNECTOR,
-            "-c",
-            str(self.connectors_file),
-            "--config-directory",
-            str(self.host.config_directory),
-            *arguments,
-        ]
-        environment = {**os.environ, "PATH": path} if path is not None else None
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=120, env=environment
-        )
+        environment = {**os.environ, **({"PATH": path} if path is not None else {})}
+        command = ["-c", str(self.connectors_file), "--config-directory"]
+        command += [str(self.host.config_directory), *arguments]
+        return run_command(command, environment, tracer=tracer)
 
     def publish(self, text: str) -> None:
         """Write the connectors file and apply it; AssertionError says why it was not."""
@@ -97,7 +90,7 @@ class Administrator:
         daemon = start_child(
             [
                 *(limit if open_files is not None else ()),
-                *(*_POSTCONNECTOR, command),
+                *(*POSTCONNECTOR, command),
                 *("--config-directory", str(self.host.config_directory)),
                 *(("--listen", listen) if listen is not None else ()),
             ],

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -179,13 +178,8 @@ def under_strace(
     log: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of ours under strace(1)."""
-    line = [
-        *("strace", "-qq", "-y", "-o", str(log or os.devnull), "-e", f"trace={traced}"),
-        *arguments,
-        *(sys.executable, "-m", "postconnector", "-c", str(administrator.connectors_file)),
-        *("--config-directory", str(administrator.host.config_directory), command),
-    ]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=120)
+    strace = ("strace", "-qq", "-y", "-o", str(log or os.devnull), "-e", f"trace={traced}")
+    return administrator.run(command, tracer=(*strace, *arguments))
 
 
 def calls_of_apply(administrator: Administrator, log: Path) -> list[Call]:
