@@ -8,9 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from postconnector.enforcement.marker import NAME, TO_THE_AGENT
+from postconnector.enforcement.marker import NAME, to_the_agent
 from postconnector.enforcement.message import Client
 from postconnector.enforcement.rule import TakeAgentPath, Verdict
+from postconnector.postfix.listener import listener_told
+from postconnector.postfix.milter import LISTENER_MACRO
 from postconnector_milter.judge import TRY_LATER, Judge
 from postconnector_milter.message import OpenMessage
 from postconnector_milter.underway import Underway
@@ -19,7 +21,8 @@ AT_MAIL = (
     "{client_addr} {client_name} {client_port} {auth_authen} {auth_type}"
     " {tls_version} {cipher} {cert_subject}"
 )
-AT_END = "i"
+_QUEUE_ID = "i"
+AT_END = f"{_QUEUE_ID} {LISTENER_MACRO}"
 """The macros that are asked for, by the time at which they are."""
 
 _NO_CLIENT = "0"
@@ -96,13 +99,14 @@ class Connection:
         if judge is None or self._failed:
             return TRY_LATER
         message = self._message_with_content()
+        listener = listener_told(dialogue.getsymval(LISTENER_MACRO))
         client = partial(_client, dialogue, self._helo)
-        verdict = judge.verdict(message, client, dialogue.getsymval(AT_END))
+        verdict = judge.verdict(message, client, dialogue.getsymval(_QUEUE_ID), listener)
         if verdict is None or isinstance(verdict, TakeAgentPath):
             for index in range(message.markers, 0, -1):  # each keeps its number until it goes
                 dialogue.chgheader(NAME, index, "")
         if isinstance(verdict, TakeAgentPath):
-            dialogue.addheader(NAME, f" {TO_THE_AGENT}", -1)
+            dialogue.addheader(NAME, f" {to_the_agent(listener.way)}", -1)
         return verdict
 
     def _open_message(self) -> OpenMessage:

@@ -21,6 +21,7 @@ from postconnector.enforcement.rule import (
 from postconnector.enforcement.size import too_big
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
+from postconnector.postfix.listener import Listener
 from postconnector.selection.routing_table import RoutingTable
 from postconnector_milter.message import OpenMessage
 
@@ -56,7 +57,11 @@ class Judge:
         self._metrics = metrics
 
     def verdict(
-        self, message: OpenMessage, client: Callable[[], Client], queue_id: str | None
+        self,
+        message: OpenMessage,
+        client: Callable[[], Client],
+        queue_id: str | None,
+        listener: Listener,
     ) -> Verdict | None:
         """What is to become of a message; None: nothing is to be said."""
         if (excess := message.over_bounds) is not None:
@@ -69,10 +74,20 @@ class Judge:
             verdict = None
             names = {self._limits.connector(recipient) for recipient in recipients}
         else:
-            routes = routes_as_queued(self._routing, self._limits, self._postfix, recipients, size)
+            routes = routes_as_queued(
+                self._routing,
+                self._limits,
+                self._postfix,
+                recipients,
+                size,
+                maps_late=not listener.maps_addresses,
+            )
             verdict = self._of_rules(
                 Message(_STAGE, message.sender, routes, size, client(), queue_id, message.headers)
             )
+            moved = any(route.moved for route in routes)
+            if verdict is None and moved and not listener.asked_behind:
+                verdict = TakeAgentPath("its size moves it to another connector")
             names = connectors_of(routes)
         self._metrics.answered(_STAGE.value, time.perf_counter() - began)
         _log(verdict, queue_id)
@@ -91,8 +106,6 @@ class Judge:
             and all(not route.kept and too_big(route, message.size) for route in routes)
         ):
             return TakeAgentPath("a report says of each recipient why")
-        if verdict is None and any(route.moved for route in routes):
-            return TakeAgentPath("its size moves it to another connector")
         return verdict
 
 

@@ -309,7 +309,7 @@ def test_plan_says_when_a_connector_names_a_domain_of_the_host(new_host: HostMak
 
 
 def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker) -> None:
-    listener = f"127.0.0.1:{free_port()}"
+    listener, other = (f"127.0.0.1:{free_port()}" for _ in range(2))
     administrator = new_host(
         {
             "message_size_limit": "10240000",
@@ -318,7 +318,8 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
             "smtp_tls_CAfile": "",
         },
         master_cf=f"{listener} inet n - y - - smtpd\n"
-        "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject\n",
+        "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject\n"
+        f"{other} inet n - y - - smtpd\n  -o smtpd_end_of_data_restrictions=\n",
         policy_service=False,
     )
     administrator.write_connectors(
@@ -329,13 +330,15 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
     for part in (
         "message_size_limit = 10240000: Postfix refuses larger messages before a connector is"
         ' asked, whatever MaxMessageSize of connector "Internet" says',
-        "content_filter: a message that its size moves to another connector",
+        "a message that its size moves to another connector passes the content filter"
+        " smtp:[127.0.0.1]:10025 by (FILTER)",
         'sender_dependent_default_transport_maps of main.cf wins over connector "Internet"',
         f"master.cf gives {listener}/inet restrictions of its own",
+        f"master.cf gives {other}/inet restrictions of its own",
         'certificates are verified for connector "Internet", but main.cf has neither smtp_tls_CA',
     ):
         assert sum(part in warning for warning in warnings) == 1, (part, warnings)
-    assert len(warnings) == 5
+    assert len(warnings) == 6
 
 
 def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: ExitStack) -> None:

@@ -14,8 +14,9 @@ from postconnector.model.send_connector import SendConnector
 from postconnector.model.topology import AcceptedDomain
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
-from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
 from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
+from postconnector.postfix.listener import Listener
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.service_names import service_names
@@ -475,28 +476,72 @@ def test_what_postfix_cant_do_goes_to_the_delivery_agent() -> None:
     assert default == "pc-delivery-agent:unix:postconnector/deliver"
 
 
+LATE = {"receive_override_options": "no_milters, no_address_mappings"}
+SCAN = "scan:[127.0.0.1]:10025"
+AT_25 = replace(FACTS, smtpd_services=("smtp/inet", "[::1]:10026/inet"))
+FILTERED = replace(AT_25, queueing={"smtp/inet/content_filter": SCAN})
+FILTERED_LATE = replace(
+    AT_25,
+    parameters={"content_filter": SCAN, **LATE},
+    queueing={
+        "[::1]:10026/inet/content_filter": "",
+        "[::1]:10026/inet/receive_override_options": "no_milters",
+    },
+)
+SCAN_WAY = Listener(SCAN).own_way
+LATE_WAY = Listener(SCAN, maps_addresses=False).own_way
+
+
 @pytest.mark.parametrize(
-    ("host", "maps"),
+    ("host", "ways"),
     [
-        (FACTS, False),
-        (facts(receive_override_options="no_milters"), False),
-        (facts(receive_override_options="no_milters, no_address_mappings"), True),
+        (FACTS, {"": ("", False)}),
+        (facts(receive_override_options="no_milters"), {"": ("", False)}),
+        (facts(**LATE), {"": ("", False), "-late": ("", True)}),
+        (FILTERED, {"": ("", False), f"-{SCAN_WAY}": (SCAN, False)}),
+        (FILTERED_LATE, {"": ("", False), f"-{LATE_WAY}": (SCAN, False)}),
+    ],
+    ids=["plain", "other", "mapped late", "filtered", "filtered, mapped late"],
+)
+def test_what_comes_back_from_the_agent_goes_on_as_from_its_listener(
+    host: PostfixFacts, ways: Mapping[str, tuple[str, bool]]
+) -> None:
+    """The content filter of each way, and whether it maps addresses."""
+    services = {service.name: service for service in compiled([connector()], host).services}
+    prefix, found = "pc-agent-return", {}
+    for name in services:
+        if name.startswith(prefix):
+            said = {s.name: s.value for s in services[name].settings}
+            maps = "no_address_mappings" not in said["receive_override_options"]
+            found[name.removeprefix(prefix)] = said["content_filter"], maps
+    assert found == ways
+    for way in ways:
+        path = {s.name: s.value for s in services[f"pc-agent-path{way}"].settings}
+        assert path["lmtp_lhlo_name"] == f"postconnector-agent-path{way}"
+
+
+@pytest.mark.parametrize(
+    ("host", "context"),
+    [
+        (FACTS, "asked-here; $content_filter; $receive_override_options"),
+        (FILTERED, f"asked-behind {SCAN_WAY}; $content_filter; $receive_override_options"),
+        (FILTERED_LATE, f"asked-behind {LATE_WAY}; $content_filter; $receive_override_options"),
         (
-            replace(
-                FACTS,
-                service_settings={"smtp/inet/receive_override_options": "no_address_mappings"},
-            ),
-            False,
+            replace(FILTERED, service_settings={f"[::1]:10026/inet/{RESTRICTIONS[0]}": "reject"}),
+            f"asked-here {SCAN_WAY}; $content_filter; $receive_override_options",
+        ),
+        (
+            replace(FILTERED, smtpd_services=("smtp/inet",)),
+            f"asked-here {SCAN_WAY}; $content_filter; $receive_override_options",
         ),
     ],
-    ids=["plain", "other", "main.cf", "master.cf"],
+    ids=["plain", "filtered", "filtered, mapped late", "not asked behind", "nobody behind"],
 )
-def test_aliases_that_were_left_for_later_are_followed_on_the_way_back(
-    host: PostfixFacts, maps: bool
-) -> None:
-    services = {service.name: service for service in compiled([connector()], host).services}
-    said = {s.name: s.value for s in services["pc-agent-return"].settings}
-    assert ("no_address_mappings" not in said["receive_override_options"]) is maps
+def test_a_listener_says_how_it_goes_on_from_there(host: PostfixFacts, context: str) -> None:
+    found = {p.name: p.value for p in compiled([connector()], host).parameters}
+    for name in RESTRICTIONS:
+        assert f" {{ policy_context={context} }}, " in found[name]
+    assert "policy_context" not in found["postconnector_return_restrictions"]
 
 
 # --- Secrets ---
@@ -538,7 +583,8 @@ def test_certificates_are_files_of_their_service() -> None:
     ("properties", "host", "warning"),
     [
         (VALIDATION, replace(FACTS, parameters={}), "this mail will wait"),
-        ({}, facts(content_filter="scan:"), "content_filter"),
+        ({}, facts(content_filter="scan:"), "passes the content filter scan: by"),
+        ({}, FILTERED, "is judged where it comes back, by [::1]:10026/inet"),
         (
             {},
             facts(sender_dependent_default_transport_maps="hash:/x"),

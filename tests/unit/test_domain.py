@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postconnector.model.domain import is_ip_address, parse_domain, recipient_domain
+from postconnector.model.domain import is_ip_address, is_plain, parse_domain, recipient_domain
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,23 @@ def test_a_recipient_at_a_domain_that_a_connector_may_name_has_that_domain(domai
 )
 def test_is_ip_address(text: str, expected: bool) -> None:
     assert is_ip_address(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("bob@contoso.test", True),
+        ("Bob+list@sub.contoso.test", True),
+        ("bücher@bücher.test", True),
+        ("bob", False),
+        ("b@tight", False),
+        ("tight.test!b", False),
+        ("b%tight.test", False),
+        ("@relay.test:b@tight.test", False),
+        ('"a b"@contoso.test', False),
+        ("a b@contoso.test", False),
+        ("a\nbob@contoso.test", False),
+    ],
+)
+def test_a_plain_address_means_the_same_to_everybody(address: str, expected: bool) -> None:
+    assert is_plain(address) is expected

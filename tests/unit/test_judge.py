@@ -13,6 +13,7 @@ from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
 from postconnector.policyd.judge import Judge
 from postconnector.policyd.open_messages import OpenMessages
+from postconnector.postfix.listener import Listener
 from tests.unit.connectors import connector
 
 MB = 1024**2
@@ -68,8 +69,8 @@ class Postfix:
         self._ask_first(domain)
         return domain in LOCAL or (relayed_too and domain in RELAYED)
 
-    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
-        self._ask_first(" ".join(addresses))
+    def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
+        self._ask_first(f"{in_doubt} {' '.join(sorted(addresses))}")
         return frozenset(addresses) & {ALIAS}
 
     async def find_out(self, unknown: NotKnownYetError) -> None:
@@ -110,7 +111,14 @@ class Conversation:
             recipient_count=0,
         )
 
-    def end(self, size: int, recipients: int, only: str = "", instance: str = "1.1") -> str:
+    def end(
+        self,
+        size: int,
+        recipients: int,
+        only: str = "",
+        instance: str = "1.1",
+        listener: str = "",
+    ) -> str:
         """END-OF-MESSAGE: Postfix names the recipient only if there is one."""
         return self.ask(
             protocol_state="END-OF-MESSAGE",
@@ -119,15 +127,16 @@ class Conversation:
             instance=instance,
             recipient_count=recipients,
             queue_id="4XyZ",
+            policy_context=listener,
         )
 
-    def message(self, recipients: Iterable[str], size: int) -> str:
+    def message(self, recipients: Iterable[str], size: int, listener: str = "") -> str:
         """A message whose size the client does not declare."""
         recipients = list(recipients)
         for recipient in recipients:
             assert self.rcpt(recipient) == "DUNNO"
         only = recipients[0] if len(recipients) == 1 else ""
-        return self.end(size, len(recipients), only)
+        return self.end(size, len(recipients), only, listener=listener)
 
 
 # --- RCPT TO ---
@@ -162,7 +171,7 @@ def test_rcpt_refusal_names_recipient_size_connector_and_limit() -> None:
     ("recipient", "named"),
     [
         ("bücher@fabrikam.com", "b\\xfccher@fabrikam.com"),
-        ("a\x07\u2028b@fabrikam.com", "a\\x07\\u2028b@fabrikam.com"),
+        ("a\u200b\u202eb@fabrikam.com", "a\\u200b\\u202eb@fabrikam.com"),
         ("a" * 500 + "@fabrikam.com", "a" * 117 + "..."),
     ],
 )
@@ -333,6 +342,54 @@ def test_what_comes_back_is_routed_by_the_size_that_was_judged_and_not_judged_ag
         size=size,
     )
     assert asked == action
+
+
+# --- Content filters ---
+
+SCAN = "scan:[127.0.0.1]:10025"
+AGENT, BOB = "FILTER pc-agent-path", "bob@fabrikam.com"
+SCAN_WAY = Listener(SCAN).own_way
+LATE_WAY = Listener(SCAN, maps_addresses=False).own_way
+HERE = f"asked-here {LATE_WAY} {SCAN_WAY}"
+
+
+@pytest.mark.parametrize(
+    ("listener", "way"),
+    [
+        (f"{HERE}; {SCAN}; no_address_mappings", f"-{LATE_WAY}"),
+        (f"{HERE}; {SCAN}; no_milters", f"-{SCAN_WAY}"),
+        (f"{HERE}; ;", ""),
+        (f"{HERE}; new since:; ", ""),
+        ("somebody's own", ""),
+    ],
+)
+def test_the_agent_path_comes_back_by_the_way_of_the_listener(listener: str, way: str) -> None:
+    conversation = Conversation(INTERNET, PARTNER)
+    action = conversation.message([BOB, "eve@contoso.com"], 2 * MB, listener)
+    assert action == f"{AGENT}{way}:unix:postconnector/deliver"
+
+
+@pytest.mark.parametrize(
+    ("recipients", "size", "listener", "action"),
+    [
+        ([ALIAS], 4 * MB, f"{HERE}; {SCAN};", f"{AGENT}-{SCAN_WAY}:"),
+        ([ALIAS], 4 * MB, f"{HERE}; {SCAN}; no_address_mappings", "DUNNO"),
+        ([ALIAS, BOB], 4 * MB, f"{HERE}; {SCAN}; no_address_mappings", f"{AGENT}-{LATE_WAY}:"),
+        (['"bob"@fabrikam.com'], 4 * MB, f"{HERE}; {SCAN}; no_address_mappings", AGENT),
+        ([BOB], 2 * MB, f"{HERE}; {SCAN};", "FILTER pc-internet:"),
+        ([BOB], 2 * MB, f"asked-behind; {SCAN};", "DUNNO"),
+        ([BOB, "eve@contoso.com"], 2 * MB, f"asked-behind; {SCAN};", "DUNNO"),
+        ([BOB, "eve@contoso.com"], 4 * MB, f"asked-behind {SCAN_WAY}; {SCAN};", AGENT),
+        ([ALIAS], 4 * MB, f"asked-behind {SCAN_WAY}; {SCAN};", AGENT),
+        ([BOB], 4 * MB, f"asked-behind; {SCAN};", "552"),
+        ([BOB], 2 * MB, "asked-behind; ;", "FILTER pc-internet:"),
+    ],
+)
+def test_in_front_of_a_content_filter(
+    recipients: Sequence[str], size: int, listener: str, action: str
+) -> None:
+    found = Conversation(INTERNET, PARTNER).message(recipients, size, listener)
+    assert found.startswith(action)
 
 
 # --- Rules of strangers ---

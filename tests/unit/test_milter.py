@@ -16,6 +16,7 @@ from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
+from postconnector.postfix.listener import Listener
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.table_names import MILTER_TABLE
@@ -32,6 +33,7 @@ ALL = connector("All", max_message_size="2 MB")
 
 
 BY_SENDMAIL = Client()
+LISTENER = Listener()
 
 
 class Postfix:
@@ -40,7 +42,7 @@ class Postfix:
     def keeps(self, domain: str, *, relayed_too: bool) -> bool:
         return domain == "contoso.com" or (relayed_too and domain == "relayed.org")
 
-    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
+    def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:  # noqa: ARG002
         return frozenset(addresses) & {"all@fabrikam.com"}
 
 
@@ -53,11 +55,17 @@ def message(*recipients: str, size: int = 1000, header: bytes = b" x") -> OpenMe
     return opened
 
 
-def verdict(opened: OpenMessage, *more_rules: Rule, client: Client = BY_SENDMAIL) -> Verdict | None:
+def verdict(
+    opened: OpenMessage,
+    *more_rules: Rule,
+    client: Client = BY_SENDMAIL,
+    listener: Listener = LISTENER,
+) -> Verdict | None:
     rules = [NamedRule("size", size_rule, is_ours=True)]
     rules += [NamedRule(f"more-{number}", rule, False) for number, rule in enumerate(more_rules)]
     organization = Organization.of([SMALL, LARGE, ALL])
-    return Judge(organization, Postfix(), rules, Metrics()).verdict(opened, lambda: client, "4Xyz")
+    judge = Judge(organization, Postfix(), rules, Metrics())
+    return judge.verdict(opened, lambda: client, "4Xyz", listener)
 
 
 # --- counting
@@ -174,6 +182,17 @@ def test_what_moves_takes_the_agent_path() -> None:
     assert isinstance(verdict(message("a@fabrikam.com", size=3 * MB)), TakeAgentPath)
 
 
+def test_what_is_judged_behind_a_content_filter_is_not_led_past_it() -> None:
+    behind = replace(LISTENER, content_filter="scan:", asked_behind=True)
+    assert verdict(message("a@fabrikam.com", size=3 * MB), listener=behind) is None
+    assert isinstance(verdict(message("b@other.org", size=9 * MB), listener=behind), Refuse)
+
+
+def test_of_aliases_that_are_followed_later_nothing_is_said() -> None:
+    late = replace(LISTENER, maps_addresses=False)
+    assert verdict(message("all@fabrikam.com", size=9 * MB), listener=late) is None
+
+
 def test_other_rules_see_everything() -> None:
     seen: list[Message] = []
 
@@ -215,7 +234,10 @@ OURS = (
     "{ unix:postconnector/milter, default_action=tempfail, protocol=6, connect_timeout=20s,"
     " command_timeout=20s, content_timeout=20s }"
 )
-OF_THE_MILTER = ("smtpd_milters", "non_smtpd_milters", "milter_header_checks")
+OF_THE_MILTER = (
+    *("smtpd_milters", "non_smtpd_milters"),
+    *("milter_header_checks", "milter_macro_defaults"),
+)
 
 
 def test_no_milter_is_asked_by_default() -> None:
@@ -243,11 +265,19 @@ def test_for_smtp_nothing_is_judged_twice() -> None:
 
 
 def test_the_milters_of_the_host_come_first_and_its_header_checks_last() -> None:
-    theirs = {"smtpd_milters": "unix:dkim", "milter_header_checks": "pcre:/etc/postfix/own"}
+    theirs = {
+        "smtpd_milters": "unix:dkim",
+        "milter_header_checks": "pcre:/etc/postfix/own",
+        "milter_macro_defaults": "{own} = value",
+    }
     found = parameters(compiled(replace(FACTS, parameters=theirs), milter="smtp"))
     assert found["smtpd_milters"] == f"unix:dkim, {OURS}"
     assert found["non_smtpd_milters"] == OURS
     assert found["milter_header_checks"].endswith("/milter-headers, pcre:/etc/postfix/own")
+    assert found["milter_macro_defaults"] == (
+        "{own} = value, { {postconnector_listener} ="
+        " asked-here; $content_filter; $receive_override_options }"
+    )
 
 
 def test_the_marker_is_one_exact_line() -> None:
@@ -257,6 +287,15 @@ def test_the_marker_is_one_exact_line() -> None:
     assert pattern == "/^X-Postconnector-Path:[[:blank:]]agent$/"
     assert action.startswith("FILTER pc-")
     assert action.endswith(":unix:postconnector/deliver")
+
+
+def test_each_way_back_has_a_marker() -> None:
+    host = replace(FACTS, parameters={"content_filter": "scan:"})
+    [table] = (t for t in compiled(host, milter="sendmail").tables if t.name == MILTER_TABLE)
+    way = Listener("scan:").own_way
+    pattern = f"/^X-Postconnector-Path:[[:blank:]]agent-{way}$/"
+    assert (pattern, f"FILTER pc-agent-path-{way}:unix:postconnector/deliver") in table.entries
+    assert len(table.entries) == 2
 
 
 @pytest.mark.parametrize(

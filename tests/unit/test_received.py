@@ -59,6 +59,25 @@ def test_only_where_it_led_by_filter_it_is_on_the_agent_path(tmp_path: Path) -> 
     assert not found(tmp_path, BY_SMTP).on_agent_path
 
 
+@pytest.mark.parametrize(
+    ("lhlo", "on_agent_path", "way"),
+    [
+        (AGENT_PATH_LHLO, True, ""),
+        (f"{AGENT_PATH_LHLO}-late", True, "late"),
+        (f"{AGENT_PATH_LHLO}-1a2b3c4d", True, "1a2b3c4d"),
+        (f"{AGENT_PATH_LHLO}-late-1a2b3c4d", True, "late-1a2b3c4d"),
+        (f"{AGENT_PATH_LHLO}-../../x", False, ""),
+        (f"{AGENT_PATH_LHLO}-", False, ""),
+        (f"x{AGENT_PATH_LHLO}-late", False, ""),
+    ],
+)
+def test_the_client_says_by_which_way_it_goes_back(
+    tmp_path: Path, lhlo: str, on_agent_path: bool, way: str
+) -> None:
+    it = found(tmp_path, BY_SMTP, lhlo=lhlo)
+    assert (it.on_agent_path, it.way) == (on_agent_path, way)
+
+
 def test_a_client_can_not_say_that_it_came_back(tmp_path: Path) -> None:
     assert not found(tmp_path, BY_SMTP + RETURNED + CLIENTS).came_back
     assert not found(tmp_path, PREPENDED + RETURNED + CLIENTS).came_back

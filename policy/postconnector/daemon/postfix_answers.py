@@ -28,12 +28,12 @@ class PostfixAnswers:
         with self._lock:
             return self._domains.holds(domain, relayed_too=relayed_too)
 
-    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
-        """Those of which it may make others. Raises PostfixError."""
+    def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
+        """Those of which it makes others; `in_doubt`: or may. Raises PostfixError."""
         if self._addresses is None:
             return frozenset()
         with self._lock:
-            return self._addresses.among(addresses)
+            return self._addresses.among(addresses, in_doubt=in_doubt)
 
 
 class RememberedAnswers:
@@ -53,13 +53,13 @@ class RememberedAnswers:
             raise NotKnownYetError(partial(self._domains.holds, domain, relayed_too=relayed_too))
         return known
 
-    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
+    def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
         """Raises NotKnownYetError."""
         if self._addresses is None:
             return frozenset()
-        known = self._addresses.remembered(addresses)
+        known = self._addresses.remembered(addresses, in_doubt=in_doubt)
         if known is None:
-            raise NotKnownYetError(partial(self._addresses.among, addresses))
+            raise NotKnownYetError(partial(self._addresses.among, addresses, in_doubt=in_doubt))
         return known
 
     async def find_out(self, unknown: NotKnownYetError) -> None:

@@ -33,6 +33,7 @@ from postconnector.delivery.ways import CannotSendError, Ways
 from postconnector.enforcement.failure_policy import failure_policy
 from postconnector.enforcement.rule import NamedRule
 from postconnector.postfix.host import PostfixError
+from postconnector.postfix.listener import maps_late
 
 _NOT_NOW = Reply(451, "4.3.5", ("there are no connectors in force to deliver by",))
 _OUR_FAULT = Reply(451, "4.3.0", ("the delivery agent failed; its log says why",))
@@ -91,7 +92,8 @@ class Agent:
         size = job.content.size if received is None else received.size
         asks = received is not None and received.on_agent_path
         answers = self._postfix.answers if self._postfix is not None and asks else None
-        routes = await routes_of(job.in_force, job.envelope, size, answers)
+        late = received is not None and maps_late(received.way)
+        routes = await routes_of(job.in_force, job.envelope, size, answers, maps_late=late)
         judgement = judgement_of(
             self._rules, job.envelope, job.content, routes, received, self._unusable()
         )
@@ -115,7 +117,9 @@ class Agent:
             if self._postfix is None or job.received is None:
                 raise AssertionError("nobody to hand back to")
             received = job.received
-            return await self._postfix.handing_back.deliver(part, received.content, received.size)
+            return await self._postfix.handing_back.deliver(
+                part, received.content, received.size, received.way
+            )
         except Exception:
             log.exception("%s: our own fault; asking to try again", job.queue_id)
             return [Answer(_OUR_FAULT)] * len(part.recipients)

@@ -23,8 +23,8 @@ from postconnector.delivery.smtp.settings import SessionSettings
 from postconnector.delivery.smtp.steps import SessionFailedError
 from postconnector.delivery.smtp.transaction import Delivered
 from postconnector.delivery.tls.policy import Starttls, TlsPolicy
-from postconnector.postfix.agent_path import RETURN_SOCKET
-from postconnector.postfix.service_names import RETURN_SERVICE
+from postconnector.postfix.agent_path import return_socket
+from postconnector.postfix.service_names import RETURN_SERVICE, on_way
 
 _SETTINGS = SessionSettings(RETURN_HELO, TlsPolicy(Starttls.NEVER, None), idle=5.0)
 
@@ -33,27 +33,34 @@ class HandingBack:
     """To the Postfix with this queue directory."""
 
     def __init__(self, queue_directory: Path, pool: ConnectionPool) -> None:
-        self._target = Target(RETURN_SERVICE, str(queue_directory / RETURN_SOCKET), 0)
+        self._queue_directory = queue_directory
         self._pool = pool
 
-    async def deliver(self, envelope: Envelope, content: Content, size: int) -> list[Answer]:
-        """One answer for each recipient; `size` is what the message was judged by."""
-        judged = _JudgedContent(content, size)
+    async def deliver(
+        self, envelope: Envelope, content: Content, size: int, way: str = ""
+    ) -> list[Answer]:
+        """One answer for each recipient; `size` is what the message was judged by, `way` one of the
+        ways back.
+        """
+        judged, service = _JudgedContent(content, size), on_way(RETURN_SERVICE, way)
+        target = Target(service, str(self._queue_directory / return_socket(way)), 0)
         try:
-            connection, delivered = await self._converse(envelope, judged)
+            connection, delivered = await self._converse(target, envelope, judged)
         except SessionFailedError as failure:
-            return [Answer(_waiting(failure.reply), self._target)] * len(envelope.recipients)
-        self._pool.give_back(RETURN_SERVICE, connection)
+            return [Answer(_waiting(failure.reply), target)] * len(envelope.recipients)
+        self._pool.give_back(service, connection)
         return [
-            Answer(_waiting(each.reply), self._target, each.in_reply_to, uncertain=each.uncertain)
+            Answer(_waiting(each.reply), target, each.in_reply_to, uncertain=each.uncertain)
             for each in delivered.replies
         ]
 
-    async def _converse(self, envelope: Envelope, content: Content) -> tuple[Connection, Delivered]:
-        if (connection := self._pool.take(RETURN_SERVICE, self._target)) is not None:
+    async def _converse(
+        self, target: Target, envelope: Envelope, content: Content
+    ) -> tuple[Connection, Delivered]:
+        if (connection := self._pool.take(target.host, target)) is not None:
             with suppress(StaleConnectionError):
                 return connection, await connection.deliver(envelope, content)
-        connection = await Connection.open(self._target, _SETTINGS, NoDialogueLog())
+        connection = await Connection.open(target, _SETTINGS, NoDialogueLog())
         return connection, await connection.deliver(envelope, content)
 
 

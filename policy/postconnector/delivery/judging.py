@@ -10,31 +10,47 @@ from postconnector.delivery.in_force import InForce
 from postconnector.delivery.received import Received
 from postconnector.enforcement.judgement import Judgement, judge
 from postconnector.enforcement.message import Headers, Message, Stage
-from postconnector.enforcement.postfix_view import NotKnownYetError, with_kept
+from postconnector.enforcement.postfix_view import NotKnownYetError, PostfixView, with_kept
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
 from postconnector.enforcement.rule import NamedRule, Refuse, asks_strangers
+from postconnector.model.domain import is_plain
 
 
 async def routes_of(
-    in_force: InForce, envelope: Envelope, size: int, answers: RememberedAnswers | None
+    in_force: InForce,
+    envelope: Envelope,
+    size: int,
+    answers: RememberedAnswers | None,
+    *,
+    maps_late: bool,
 ) -> tuple[RecipientRoute, ...]:
     """What selection says of each recipient; without `answers` none is Postfix' own.
 
+    `maps_late`: aliases are followed after it is handed back, so that nothing is said of them.
     Raises PostfixError where Postfix can't be asked.
     """
     table = in_force.local.table
     routes = [route_recipient(table, each.address, size) for each in envelope.recipients]
     if answers is None:
         return tuple(routes)
-    return tuple([await _with_kept(route, answers) for route in routes])
-
-
-async def _with_kept(route: RecipientRoute, answers: RememberedAnswers) -> RecipientRoute:
     while True:
         try:
-            return with_kept(route, answers)
+            return _as_postfix_has_them(routes, answers, maps_late=maps_late)
         except NotKnownYetError as unknown:
             await answers.find_out(unknown)
+
+
+def _as_postfix_has_them(
+    routes: Sequence[RecipientRoute], postfix: PostfixView, *, maps_late: bool
+) -> tuple[RecipientRoute, ...]:
+    aliases: frozenset[str] = frozenset()
+    if maps_late:
+        plain = {route.recipient for route in routes if is_plain(route.recipient)}
+        aliases = postfix.rewritten(plain, in_doubt=False)
+    return tuple(
+        route.as_kept() if route.recipient in aliases else with_kept(route, postfix)
+        for route in routes
+    )
 
 
 def judgement_of(

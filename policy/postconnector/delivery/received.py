@@ -12,7 +12,7 @@ from postconnector.delivery.content import Content
 from postconnector.delivery.filtered_content import without_marker
 from postconnector.delivery.header import HeaderTooLargeError
 from postconnector.delivery.lmtp.transaction import Transaction
-from postconnector.postfix.agent_path import AGENT_PATH_LHLO
+from postconnector.postfix.agent_path import way_of_lhlo
 
 RETURN_HELO = "postconnector-return"
 """As which we greet the smtpd(8) to which we hand back."""
@@ -29,9 +29,10 @@ _QUEUE_ID = re.compile(rb"[ \t]id ([0-9A-Za-z]{6,64})(?:;|\r?\n)")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """`on_agent_path`: FILTER led here, not the transport table. `came_back`: we have handed it
-    back already. `content` is without the header that led it to the agent path; `size` is in bytes,
-    as the client sent it to Postfix, which is what limits are for.
+    """`on_agent_path`: FILTER led here, not the transport table; `way`: by which it goes back,
+    empty for the usual one. `came_back`: we have handed it back already. `content` is without the
+    header that led it to the agent path; `size` is in bytes, as the client sent it to Postfix,
+    which is what limits are for.
     """
 
     queue_id: str | None
@@ -39,11 +40,13 @@ class Received:
     came_back: bool
     content: Content
     size: int
+    way: str = ""
 
 
 def received(transaction: Transaction) -> Received:
     """Find out."""
-    on_agent_path = transaction.lhlo_name == AGENT_PATH_LHLO
+    way = way_of_lhlo(transaction.lhlo_name)
+    on_agent_path = way is not None
     content: Content = transaction.content
     beginning = _beginning(content)
     came_back = beginning.startswith(_CAME_BACK)
@@ -60,6 +63,7 @@ def received(transaction: Transaction) -> Received:
         came_back,
         content,
         content.size - end,
+        way or "",
     )
 
 

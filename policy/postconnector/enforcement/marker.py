@@ -5,9 +5,16 @@ itself is never asked for, and our milter takes it out.
 """
 
 NAME = "X-Postconnector-Path"
-TO_THE_AGENT = "agent"
-"""The only value. It names no target, so that nothing in a message can: who forged it would get
-to the delivery agent, which judges for itself."""
+_TO_THE_AGENT = "agent"
+
+
+def to_the_agent(way: str) -> str:
+    """Its value; `way`: by which the message comes back from the agent, empty for the usual one.
+
+    It names no target, so that nothing in a message can: who forged it would get to the delivery
+    agent, which judges for itself.
+    """
+    return f"{_TO_THE_AGENT}-{way}" if way else _TO_THE_AGENT
 
 
 def is_marker(header_name: str) -> bool:

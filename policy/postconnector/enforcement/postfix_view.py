@@ -10,7 +10,7 @@ from typing import Protocol
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
 from postconnector.enforcement.size import matters
 from postconnector.enforcement.within_limits import WithinLimits
-from postconnector.model.domain import recipient_domain
+from postconnector.model.domain import is_plain, recipient_domain
 from postconnector.selection.routing_table import RoutingTable
 
 
@@ -33,8 +33,8 @@ class PostfixView(Protocol):
         """
         ...
 
-    def rewritten(self, addresses: Collection[str]) -> frozenset[str]:
-        """Of which of these Postfix may make other recipients."""
+    def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
+        """Of which of these Postfix makes other recipients; `in_doubt`: or may."""
         ...
 
 
@@ -44,21 +44,28 @@ def routes_as_queued(
     postfix: PostfixView,
     recipients: Collection[str],
     size: int,
+    *,
+    maps_late: bool,
 ) -> tuple[RecipientRoute, ...]:
     """What becomes of recipients of a message that Postfix has not queued yet.
 
+    `maps_late`: it makes other recipients of them later, so that nothing can be said of those.
     Postfix is asked only where a limit may matter. Raises what `postfix` does.
     """
     routes = tuple(route_recipient(routing, recipient, size) for recipient in recipients)
     if limits.covers(size):
         return routes
-    rewritten = postfix.rewritten(recipients)
-    return tuple(
-        route.as_rewritten()
-        if route.recipient in rewritten
-        else route_of_queued(route, postfix, size)
-        for route in routes
-    )
+    plain = set(filter(is_plain, recipients))
+    aliases = postfix.rewritten(plain, in_doubt=not maps_late)
+
+    def as_queued(route: RecipientRoute) -> RecipientRoute:
+        if route.recipient not in plain or (route.recipient in aliases and not maps_late):
+            return route.as_rewritten()
+        if route.recipient in aliases:
+            return route.as_kept()
+        return route_of_queued(route, postfix, size)
+
+    return tuple(map(as_queued, routes))
 
 
 def route_of_queued(route: RecipientRoute, postfix: PostfixView, size: int) -> RecipientRoute:

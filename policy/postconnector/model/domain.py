@@ -10,6 +10,10 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 PLAIN_DOMAIN = re.compile(rf"(?:{_LABEL.pattern}[.])*(?=[A-Za-z]){_LABEL.pattern}")
 """What nearly every domain is, found right in one step (its length aside)."""
 
+_PLAIN_ADDRESS = re.compile(
+    r"[^\s\x00-\x1f\"\\(),:;<>@\[\]]+@[^\s\x00-\x1f@.]+(\.[^\s\x00-\x1f@.]+)+"
+)
+
 _LONGEST = 253
 _LONGEST_TYPED = 1000
 """More characters are no domain in whatever script, and not worth converting."""
@@ -79,6 +83,13 @@ def is_ip_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+def is_plain(address: str) -> bool:
+    """Whether an address means to everybody what it says: without quotes, with a domain of several
+    labels, without a route.
+    """
+    return _PLAIN_ADDRESS.fullmatch(address) is not None
 
 
 def recipient_domain(address: str) -> str | None:

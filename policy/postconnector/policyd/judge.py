@@ -38,6 +38,7 @@ from postconnector.policyd.decision_log import log_decision, queue_id
 from postconnector.policyd.open_messages import OpenMessages
 from postconnector.policyd.protocol import PROBE, Outline, Request
 from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
+from postconnector.postfix.listener import Listener, listener_told
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.outcome import Candidate, Selected
 
@@ -141,9 +142,10 @@ class Judge:
         recipient, instance = request.get("recipient", ""), request.get("instance", "")
         if self.accepts((Stage.RCPT.value, recipient, instance, str(size))):
             return NOTHING_TO_SAY
+        listener = _listener(request)
         route = route_recipient(self._routing, recipient, size)
         if too_big(route, size) is not None:
-            (route,) = self._routes([recipient], size)
+            (route,) = self._routes([recipient], size, listener)
         action = NOTHING_TO_SAY
         if self._asks_strangers or too_big(route, size) is not None:
             message = _message(Stage.RCPT, request, (route,), size)
@@ -166,7 +168,7 @@ class Judge:
         if len(recipients) < max(_number(request, "recipient_count"), 1):
             action = self._without_recipients(request)
         else:
-            routes = self._routes(dict.fromkeys(recipients), size)
+            routes = self._routes(dict.fromkeys(recipients), size, _listener(request))
             action = self._for_all(request, routes, size)
         self._messages.forget(instance)
         return action
@@ -177,7 +179,9 @@ class Judge:
         as_kept = [with_kept(route, self._postfix) for route in routes] if moved else []
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
         verdict = judge(self._rules, message).of_whole(message)
-        if verdict is None and moved:
+        if verdict is None and moved and _listener(request).asked_behind:
+            log_decision("filter", request, "left to whom is asked behind the content filter")
+        elif verdict is None and moved:
             detour = common_detour(as_kept)
             if detour is not None:
                 self._decided(detour.connector.name, message.stage.value, "moved")
@@ -200,9 +204,17 @@ class Judge:
             return NOTHING_TO_SAY
         return self._filter(request, route.outcome.candidate)
 
-    def _routes(self, recipients: Collection[str], size: int) -> tuple[RecipientRoute, ...]:
-        limits, postfix = self._within_limits, self._postfix
-        return routes_as_queued(self._routing, limits, postfix, recipients, size)
+    def _routes(
+        self, recipients: Collection[str], size: int, listener: Listener
+    ) -> tuple[RecipientRoute, ...]:
+        return routes_as_queued(
+            self._routing,
+            self._within_limits,
+            self._postfix,
+            recipients,
+            size,
+            maps_late=not listener.maps_addresses,
+        )
 
     def _filter(self, request: Request, detour: Candidate) -> str:
         target = self._local.target(detour)
@@ -214,7 +226,7 @@ class Judge:
             self._decided(name, message.stage.value, word_of(verdict))
         if isinstance(verdict, TakeAgentPath):
             log_decision("filter", request, f"to the agent: {verdict.why}")
-            return f"FILTER {agent_path(self._local.organization.host)}"
+            return f"FILTER {agent_path(self._local.organization.host, _listener(request).way)}"
         reply = f"{verdict.code} {verdict.enhanced} {verdict.text}"
         log_decision("reject", request, reply)
         return reply
@@ -241,6 +253,10 @@ def _message(
     )
     sender, queue_id = request.get("sender", ""), request.get("queue_id") or None
     return Message(stage, sender, tuple(recipients), size, client, queue_id)
+
+
+def _listener(request: Request) -> Listener:
+    return listener_told(request.get("policy_context"))
 
 
 def _number(request: Request, name: str) -> int:

@@ -6,11 +6,17 @@ agent's group may read, as the agent is not root; those of other connectors are 
 
 from collections.abc import Iterator, Mapping
 
-from postconnector.postfix.agent_path import agent_path_settings, return_services
+from postconnector.postfix.agent_path import (
+    agent_path_settings,
+    return_cleanup_service,
+    return_service,
+)
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.listener import ways_back
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.service_names import AGENT_PATH_SERVICE, AGENT_SERVICE
+from postconnector.postfix.milter import asking_parameters
+from postconnector.postfix.service_names import AGENT_PATH_SERVICE, AGENT_SERVICE, on_way
 from postconnector.postfix.settings import Setting
 from postconnector.postfix.table_names import agent_certificate, agent_password
 
@@ -36,9 +42,13 @@ def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service
         settings = (*_talks_to_the_agent(AGENT_SERVICE, facts), *_like_smtp())
         yield Service(AGENT_SERVICE, connectors, settings, program="lmtp")
     if local.has_connectors:
-        settings = (*_talks_to_the_agent(AGENT_PATH_SERVICE, facts), *agent_path_settings())
-        yield Service(AGENT_PATH_SERVICE, (), settings, program="lmtp")
-        yield from return_services(facts)
+        asking = asking_parameters(local.organization.host)
+        for way, listener in ways_back(facts, asking).items():
+            name = on_way(AGENT_PATH_SERVICE, way)
+            settings = (*_talks_to_the_agent(name, facts), *agent_path_settings(way))
+            yield Service(name, (), settings, program="lmtp")
+            yield return_service(facts, way, listener)
+        yield return_cleanup_service(facts)
 
 
 def _like_smtp() -> Iterator[Setting]:

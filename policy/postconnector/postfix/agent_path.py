@@ -3,7 +3,8 @@
 FILTER takes a message whole, local recipients too. What the agent does not deliver itself it
 hands back to an smtpd(8) that listens on a UNIX socket in the queue directory's folder `public`,
 which only root and the group of postdrop(1) reach. Nothing is asked there a second time but
-which connector a recipient moves to because of the size.
+which connector a recipient moves to because of the size. There is such a path for each kind of
+listener, as what comes back goes on as it would have from there.
 """
 
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 from postconnector.model.organization import HostSettings
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.listener import Listener, is_way
 from postconnector.postfix.service_names import (
     AGENT_PATH_SERVICE,
     RETURN_CLEANUP_SERVICE,
     RETURN_SERVICE,
+    on_way,
 )
 from postconnector.postfix.settings import Setting
 
@@ -23,9 +26,6 @@ AGENT_PATH_LHLO = "postconnector-agent-path"
 
 RETURN_CONTEXT = "postconnector-return"
 """By which the policy service knows (policy_context) that it is asked for what comes back."""
-
-RETURN_SOCKET = f"public/{RETURN_SERVICE}"
-"""Within the queue directory."""
 
 MOST_RECIPIENTS = 1000
 """Of one message that is handed back: as many as the agent takes."""
@@ -54,14 +54,30 @@ _SINCE = {
 """Parameters that older versions do not know."""
 
 
-def agent_path(host: HostSettings) -> str:
-    """Where FILTER leads a message whose recipients need answers of their own."""
-    return f"{AGENT_PATH_SERVICE}:{host.delivery_agent}"
+def agent_path(host: HostSettings, way: str) -> str:
+    """Where FILTER leads a message whose recipients need answers of their own; `way`: by which it
+    comes back.
+    """
+    return f"{on_way(AGENT_PATH_SERVICE, way)}:{host.delivery_agent}"
 
 
-def agent_path_settings() -> Iterator[Setting]:
+def way_of_lhlo(name: str) -> str | None:
+    """By which way a message comes back whose client greeted so; None: it is on no agent path."""
+    base, _, way = name.partition(f"{AGENT_PATH_LHLO}-")
+    if name == AGENT_PATH_LHLO:
+        return ""
+    return way if not base and is_way(way) else None
+
+
+def return_socket(way: str) -> str:
+    """Where what comes back by a way is taken, within the queue directory."""
+    return f"public/{on_way(RETURN_SERVICE, way)}"
+
+
+def agent_path_settings(way: str) -> Iterator[Setting]:
     """Of the lmtp(8) service of that path: what is handed back must have come as it was."""
-    yield Setting("lmtp_lhlo_name", AGENT_PATH_LHLO, "the agent knows why it comes")
+    lhlo_name = on_way(AGENT_PATH_LHLO, way)
+    yield Setting("lmtp_lhlo_name", lhlo_name, "the agent knows why it comes")
     yield Setting("lmtp_line_length_limit", "0", _AS_IT_IS)
     for name in _LMTP_CHANGES:
         yield Setting(name, "", _AS_IT_IS)
@@ -76,37 +92,56 @@ def return_parameter(policy_service: str) -> Parameter:
     )
 
 
-def return_services(facts: PostfixFacts) -> Iterator[Service]:
-    """The smtpd(8) service that takes back what is Postfix' to deliver, and its cleanup(8), which
-    would else refuse what has grown beyond the host's limit by the line that names this host.
-    """
+def return_service(facts: PostfixFacts, way: str, listener: Listener) -> Service:
+    """The smtpd(8) service that takes back what is Postfix' to deliver, as `listener` would."""
+    name = on_way(RETURN_SERVICE, way)
     settings = (
-        Setting("syslog_name", f"{facts.syslog_name}/{RETURN_SERVICE}", "delivery agent"),
-        *_asks_nothing(facts.maps_addresses_late),
-        Setting("smtpd_recipient_restrictions", "", "MaxMessageSize", _RETURN_RESTRICTIONS),
+        Setting("syslog_name", f"{facts.syslog_name}/{name}", "delivery agent"),
+        *_asks_nothing(),
+        *_goes_on_as_from(listener),
+        _asks_whom_to_filter(listener),
         Setting("cleanup_service_name", RETURN_CLEANUP_SERVICE, _AS_IT_CAME),
         *_is_ours_alone(),
         *_changes_nothing(),
     )
     known = tuple(s for s in settings if facts.version >= _SINCE.get(s.name, (3, 0)))
-    yield Service(RETURN_SERVICE, (), known, program="smtpd")
-    queued = (
+    return Service(name, (), known, program="smtpd")
+
+
+def return_cleanup_service(facts: PostfixFacts) -> Service:
+    """Its cleanup(8), which would else refuse what has grown beyond the host's limit by the line
+    that names this host.
+    """
+    settings = (
         Setting("syslog_name", f"{facts.syslog_name}/{RETURN_CLEANUP_SERVICE}", "delivery agent"),
         _NO_LIMIT,
     )
-    yield Service(RETURN_CLEANUP_SERVICE, (), queued, program="cleanup")
+    return Service(RETURN_CLEANUP_SERVICE, (), settings, program="cleanup")
 
 
-def _asks_nothing(maps_addresses: bool) -> Iterator[Setting]:
+def _asks_whom_to_filter(listener: Listener) -> Setting:
+    """FILTER would pass a content filter by; where there is need to, it comes later."""
+    name = "smtpd_recipient_restrictions"
+    if listener.asked_behind:
+        return Setting(name, "permit_mynetworks, reject", "asked behind the content filter")
+    return Setting(name, "", "MaxMessageSize", _RETURN_RESTRICTIONS)
+
+
+def _goes_on_as_from(listener: Listener) -> Iterator[Setting]:
+    why = "as if it had not been to the agent"
+    yield Setting("content_filter", listener.content_filter, why)
+    overridden = "no_unknown_recipient_checks, no_header_body_checks, no_milters"
+    if not listener.maps_on_return:
+        overridden += ", no_address_mappings"
+    yield Setting("receive_override_options", overridden, why)
+
+
+def _asks_nothing() -> Iterator[Setting]:
     for name in ("client", "helo", "sender", "data", "end_of_data"):
         yield Setting(f"smtpd_{name}_restrictions", "", _AS_IT_CAME)
     yield Setting("smtpd_relay_restrictions", "permit_mynetworks, reject", _ONLY_US)
-    for name in ("content_filter", "smtpd_proxy_filter", "smtpd_milters", "smtpd_milter_maps"):
+    for name in ("smtpd_proxy_filter", "smtpd_milters", "smtpd_milter_maps"):
         yield Setting(name, "", _AS_IT_CAME)
-    overridden = "no_unknown_recipient_checks, no_header_body_checks, no_milters"
-    if not maps_addresses:
-        overridden += ", no_address_mappings"
-    yield Setting("receive_override_options", overridden, _AS_IT_CAME)
     for name in ("smtpd_reject_unlisted_recipient", "smtpd_reject_unlisted_sender"):
         yield Setting(name, "no", _AS_IT_CAME)
     yield Setting("strict_rfc821_envelopes", "no", _AS_IT_CAME)

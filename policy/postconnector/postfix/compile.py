@@ -6,13 +6,14 @@ local and relay domains.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from postconnector.model.organization import Unmatched
+from postconnector.model.organization import HostSettings, Unmatched
 from postconnector.postfix.agent import agent_files, agent_parameters, agent_services
 from postconnector.postfix.agent_path import return_parameter
 from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Service
 from postconnector.postfix.conflicts import conflicts
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
+from postconnector.postfix.listener import telling
 from postconnector.postfix.live_routes import (
     live_transport,
     lookup_warnings,
@@ -23,6 +24,7 @@ from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.milter import (
     asked_restrictions,
+    asking_parameters,
     milter_conflicts,
     milter_parameters,
     milter_tables,
@@ -70,7 +72,7 @@ def compile_organization(
     host = local.organization.host
     tables = (
         *compile_tables(local, own, passwords, native, entries, in_turn),
-        *milter_tables(host),
+        *milter_tables(host, facts),
     )
     default = local.table.default
     parameters = (
@@ -157,17 +159,19 @@ def _default_route(
 
 
 def _policy_parameters(local: LocalRouting, facts: PostfixFacts) -> Iterator[Parameter]:
-    for name in asked_restrictions(local.organization.host):
-        value = joined(_policy_service(local), facts.parameter(name))
-        yield Parameter(name, value, "MaxMessageSize")
+    host = local.organization.host
+    listener = telling(facts, asking_parameters(host))
+    for name in asked_restrictions(host):
+        asked = _policy_service(host, f" {{ policy_context={listener} }},")
+        yield Parameter(name, joined(asked, facts.parameter(name)), "MaxMessageSize")
     if local.has_connectors:
-        yield return_parameter(_policy_service(local))
+        yield return_parameter(_policy_service(host))
 
 
-def _policy_service(local: LocalRouting) -> str:
+def _policy_service(host: HostSettings, context: str = "") -> str:
     """Our own fault defers: what the host says for other policy services does not count here."""
     return (
-        f"check_policy_service {{ {local.organization.host.policy_service}, timeout=20s,"
+        f"check_policy_service {{ {host.policy_service}, timeout=20s,{context}"
         " { default_action=451 4.3.5 Connector policy service is unavailable } }"
     )
 

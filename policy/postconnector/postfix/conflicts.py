@@ -5,11 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.model.address_space import Specificity
+from postconnector.model.organization import HostSettings
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import EVERYTHING, HostEntries
+from postconnector.postfix.listener import asked_behind, listeners
 from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.milter import asking_parameters
 from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.sharing import policy_keys
@@ -42,6 +45,7 @@ def conflicts(
         yield from _default_route(default.connector, facts)
     yield from _tls_policies(native, entries.tls_policies)
     yield from _unasking(facts)
+    yield from _content_filters(local.organization.host, facts)
     yield from _followers(facts, set_by_us)
     yield from _sizes(native, facts)
     yield from _trust(native, facts)
@@ -173,12 +177,25 @@ def _unasking(facts: PostfixFacts) -> Iterator[str]:
             f"master.cf gives {service} restrictions of its own: what comes in there is routed by"
             " the connectors, but the policy service does not see it"
         )
-    if facts.parameter("content_filter"):
+
+
+def _content_filters(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
+    """FILTER has a message go to a connector, or to the agent, in place of the content filter."""
+    filtering = sorted({each.content_filter for each in listeners(facts).values()} - {""})
+    if not filtering:
+        return
+    asking = asking_parameters(host)
+    if behind := asked_behind(facts, asking):
         yield (
-            "main.cf has a content_filter: a message that its size moves to another connector,"
-            " or whose recipients differ because of it, passes it by (FILTER); to have it filtered,"
-            " ask the policy service where filtered mail comes back, and empty"
-            " smtpd_end_of_data_restrictions elsewhere"
+            f"what the content filter {', '.join(filtering)} gets is judged where it comes back, by"
+            f" {', '.join(behind)}: connectors that depend on the size are found there, not before;"
+            " if it comes back elsewhere, have that ask the policy service too"
+        )
+    else:
+        yield (
+            "a message that its size moves to another connector passes the content filter"
+            f" {', '.join(filtering)} by (FILTER); to have it filtered, ask the policy service"
+            f" where it comes back: take {' and '.join(asking)} out of that service in master.cf"
         )
 
 

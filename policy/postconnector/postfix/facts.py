@@ -20,6 +20,7 @@ COPIED_PARAMETERS = (
     "smtpd_milters",
     "non_smtpd_milters",
     "milter_header_checks",
+    "milter_macro_defaults",
 )
 """Parameters whose host's own value is taken along, as main.cf has it."""
 
@@ -46,6 +47,9 @@ COMPARED_PARAMETERS = (
 )
 """Parameters of which it matters what they come to: `$name` is expanded in them."""
 
+QUEUEING_PARAMETERS = ("content_filter", "receive_override_options")
+"""Parameters of listeners in master.cf of which it matters what they come to."""
+
 OWN_USER = "postconnector"
 """Whom our daemons run as, and the group that the delivery agent reads its secrets as."""
 
@@ -61,8 +65,9 @@ class PostfixFacts:
     `hostname`: its myhostname. `smtp_chroot`: the chroot column of its smtp(8) service.
     `parameters`: the values of COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version
     does not know is empty. `missing_files`: parameters that name a file or folder that is not
-    there. `services`: the names of all services in master.cf. `service_settings`: the settings (-o)
-    in it, by names such as smtp/inet/relayhost.
+    there. `services`: the names of all services in master.cf; `smtpd_services`: of those that are
+    smtpd(8), such as smtp/inet. `service_settings`: the settings (-o) in it, by names such as
+    smtp/inet/relayhost; `queueing`: what those of QUEUEING_PARAMETERS come to.
     """
 
     config_directory: Path
@@ -76,22 +81,15 @@ class PostfixFacts:
     parameters: Mapping[str, str] = field(default_factory=dict)
     missing_files: tuple[str, ...] = ()
     services: frozenset[str] = frozenset()
+    smtpd_services: tuple[str, ...] = ()
     service_settings: Mapping[str, str] = field(default_factory=dict)
+    queueing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def unasking_services(self) -> list[str]:
         """smtpd(8) services that have RESTRICTIONS of their own, and ask no policy service."""
         found = (name.rpartition("/") for name in self.service_settings)
         return sorted({service for service, _, parameter in found if parameter in RESTRICTIONS})
-
-    @property
-    def maps_addresses_late(self) -> bool:
-        """Whether main.cf leaves virtual aliases to a listener behind a content filter.
-
-        One listener alone that does so does not count: mail from others would have its aliases
-        followed twice, and get to who was refused, or twice to the same.
-        """
-        return "no_address_mappings" in self.parameter("receive_override_options")
 
     @property
     def own_directory(self) -> Path:

@@ -15,6 +15,7 @@ from postconnector.postfix.facts import (
     COMPARED_PARAMETERS,
     COPIED_PARAMETERS,
     OWN_DIRECTORY,
+    QUEUEING_PARAMETERS,
     PostfixFacts,
 )
 from postconnector.postfix.marked_block import out_of_order, without_ours
@@ -24,6 +25,7 @@ _TRUST = ("smtp_tls_CAfile", "smtp_tls_CApath")
 _MAP_TYPES = ("lmdb", "cdb", "hash")
 _COMMAND_TIMEOUT = 120.0
 _SETTLED = 5.0
+_SMTPD = "smtpd"
 _DEFAULT_DIRECTORY = "/etc/postfix"
 
 
@@ -95,7 +97,7 @@ class PostfixHost:
                 f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
                 " install one (Debian: postfix-lmdb)"
             )
-        chroots = _chroots(directory)
+        chroots, programs = (_fields(directory, name) for name in ("chroot", "command"))
         return PostfixFacts(
             config_directory=self.config_directory,
             queue_directory=Path(expanded["queue_directory"]),
@@ -106,6 +108,7 @@ class PostfixHost:
             syslog_name=expanded["syslog_name"],
             smtp_chroot=chroots.get("smtp/unix", "-"),
             services=frozenset(name.partition("/")[0] for name in chroots),
+            smtpd_services=tuple(n for n, run in programs.items() if run.split()[0] == _SMTPD),
             parameters={
                 **_parameters(directory, COPIED_PARAMETERS),
                 **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},
@@ -113,16 +116,13 @@ class PostfixHost:
             missing_files=tuple(
                 name for name in _TRUST if (path := expanded[name]) and not Path(path).exists()
             ),
-            service_settings=_service_settings(directory),
+            service_settings=_parameters(directory, ["-P"]),
+            queueing=_parameters(directory, ["-Px", *(f"*/*/{n}" for n in QUEUEING_PARAMETERS)]),
         )
 
     def expanded(self, *names: str) -> dict[str, str]:
         """The values of parameters as Postfix uses them, `$name` expanded."""
         return _parameters(self.config_directory, ["-x", *names])
-
-    def service_settings(self) -> dict[str, str]:
-        """What master.cf sets by -o, by names such as smtp/inet/relayhost; ours too."""
-        return _service_settings(self.config_directory)
 
     def lookup(self, table: str, key: str) -> str | None:
         """Ask a table with postmap -q; None if it has no such key."""
@@ -230,22 +230,16 @@ def settle(path: Path) -> None:
 
 
 def _parameters(directory: Path, arguments: Sequence[str]) -> dict[str, str]:
+    """What postconf(1) prints by name; of an empty value it prints no blank."""
     output = run_postfix_command("postconf", "-c", str(directory), *arguments)
     pairs = (line.partition(" =") for line in output.splitlines())
     return {name: value.strip() for name, separator, value in pairs if separator}
 
 
-def _chroots(directory: Path) -> dict[str, str]:
-    """The chroot column of each service in master.cf, by names such as smtp/unix."""
-    output = run_postfix_command("postconf", "-c", str(directory), "-F", "*/*/chroot")
-    pairs = (line.partition(" = ") for line in output.splitlines())
-    return {name.removesuffix("/chroot"): value.strip() for name, _, value in pairs}
-
-
-def _service_settings(directory: Path) -> dict[str, str]:
-    output = run_postfix_command("postconf", "-c", str(directory), "-P")
-    pairs = (line.partition(" = ") for line in output.splitlines())
-    return {name: value for name, _, value in pairs}
+def _fields(directory: Path, field: str) -> dict[str, str]:
+    """A column of each service in master.cf, by names such as smtp/unix."""
+    found = _parameters(directory, ["-F", f"*/*/{field}"])
+    return {name.removesuffix(f"/{field}"): value for name, value in found.items()}
 
 
 def _run(command: Sequence[str], standard_input: str = "") -> subprocess.CompletedProcess[str]:

@@ -5,22 +5,27 @@ It stands behind the host's own milters, so that it judges the message as they l
 
 from collections.abc import Iterator
 
-from postconnector.enforcement.marker import NAME, TO_THE_AGENT
+from postconnector.enforcement.marker import NAME, to_the_agent
 from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.agent_path import agent_path
 from postconnector.postfix.compiled import Parameter, Table
 from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, RESTRICTIONS, PostfixFacts
+from postconnector.postfix.listener import SMTPD_MILTERS, telling, ways_back
 from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.table_names import MILTER_TABLE
 
 _TIMEOUT = "20s"
 """As for the policy service."""
 
+LISTENER_MACRO = "{postconnector_listener}"
+"""What a listener says of itself."""
+
 _HEADER_CHECKS = "milter_header_checks"
+_MACROS = "milter_macro_defaults"
 _ASKING = {
     AskMilter.NONE: (),
     AskMilter.SENDMAIL: ("non_smtpd_milters",),
-    AskMilter.SMTP: ("smtpd_milters", "non_smtpd_milters"),
+    AskMilter.SMTP: (SMTPD_MILTERS, "non_smtpd_milters"),
 }
 
 
@@ -34,6 +39,8 @@ def milter_parameters(host: HostSettings, facts: PostfixFacts) -> Iterator[Param
         theirs = facts.parameter(name)
         yield Parameter(name, joined(theirs, ours), "MaxMessageSize")
     if host.milter is not AskMilter.NONE:
+        macro = f"{{ {LISTENER_MACRO} = {telling(facts, asking_parameters(host))} }}"
+        yield Parameter(_MACROS, joined(facts.parameter(_MACROS), macro), "content filters")
         checks, theirs = facts.pattern_table(MILTER_TABLE), facts.parameter(_HEADER_CHECKS)
         yield Parameter(
             _HEADER_CHECKS,
@@ -50,12 +57,20 @@ def asked_restrictions(host: HostSettings) -> tuple[str, ...]:
     return tuple(name for name in RESTRICTIONS if name != END_OF_DATA_RESTRICTIONS)
 
 
-def milter_tables(host: HostSettings) -> Iterator[Table]:
+def asking_parameters(host: HostSettings) -> tuple[str, ...]:
+    """What has a listener ask the rules at all times; one of its own in master.cf prevents that."""
+    by_milter = (SMTPD_MILTERS,) if host.milter is AskMilter.SMTP else ()
+    return (*asked_restrictions(host), *by_milter)
+
+
+def milter_tables(host: HostSettings, facts: PostfixFacts) -> Iterator[Table]:
     """header_checks(5): the one line that the milter's marker is."""
     if host.milter is not AskMilter.NONE:
-        pattern = f"/^{NAME}:[[:blank:]]{TO_THE_AGENT}$/"
-        entry = pattern, f"FILTER {agent_path(host)}"
-        yield Table(MILTER_TABLE, (entry,), patterns=True)
+        entries = (
+            (f"/^{NAME}:[[:blank:]]{to_the_agent(way)}$/", f"FILTER {agent_path(host, way)}")
+            for way in ways_back(facts, asking_parameters(host))
+        )
+        yield Table(MILTER_TABLE, tuple(entries), patterns=True)
 
 
 def milter_conflicts(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:

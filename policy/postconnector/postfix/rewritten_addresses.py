@@ -1,29 +1,20 @@
 """Of which recipients Postfix makes others: virtual aliases and canonical addresses.
 
-cleanup(8) does so when it queues a message, after smtpd(8) and milters were asked about them. Where
-the host has a content filter none counts: what comes back from there names whom aliases stand for,
-and FILTER would pass the filter by.
+cleanup(8) does so when it queues a message, after smtpd(8) and milters were asked about them.
 """
 
 import logging
-import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.lookup_tables import asked_directly, elements, is_table
-from postconnector.postfix.service_names import RETURN_SERVICE
 
 _TABLES = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _DELIMITERS = "recipient_delimiter"
-_FILTER = "content_filter"
-_OVERRIDES = "receive_override_options"
 _FRESH = 60.0
 _MOST_REMEMBERED = 10_000
-
-_PLAIN = re.compile(r"[^\s\x00-\x1f\"\\(),:;<>@\[\]]+@[^\s\x00-\x1f@.]+(\.[^\s\x00-\x1f@.]+)+")
-"""All others Postfix changes, or looks for otherwise: without a domain, quoted, with a route."""
 
 log = logging.getLogger(__name__)
 
@@ -36,54 +27,48 @@ class RewrittenAddresses:
 
     def __init__(self, host: PostfixHost) -> None:
         self._host = host
-        self._remembered: dict[str, bool] = {}
+        self._remembered: dict[str, bool | None] = {}
         self._read_at = -_FRESH
         self._tables: list[str] = []
         self._delimiters = ""
-        self._is_filtered = False
         self._is_unknown = False
 
-    def among(self, addresses: Collection[str]) -> frozenset[str]:
-        """Those that may become others. Where a table can't be asked any may.
+    def among(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
+        """Those that become others; `in_doubt`: or may, as any may where a table can't be asked.
 
-        Raises PostfixError where Postfix can't be asked at all.
+        For plain addresses. Raises PostfixError where Postfix can't be asked at all.
         """
         if self._is_old() or len(self._remembered) > _MOST_REMEMBERED:
             self._read()
         unknown = [each for each in addresses if each not in self._remembered]
-        rewritten = self._rewritten(unknown)
-        self._remembered.update((each, each in rewritten) for each in unknown)
+        self._remembered |= self._found(unknown)
         if self._is_old():  # asking has taken so long
             self._read_at = time.monotonic()
-        return frozenset(each for each in addresses if self._remembered[each])
+        return _those_of(self._remembered, addresses, in_doubt)
 
-    def remembered(self, addresses: Collection[str]) -> frozenset[str] | None:
+    def remembered(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str] | None:
         """The same, of what was found out in the last minute; never blocks. None: of some nothing
         was.
         """
         known = self._remembered  # another thread may put another in its place
         if self._is_old() or not known.keys() >= set(addresses):
             return None
-        return frozenset(each for each in addresses if known[each])
+        return _those_of(known, addresses, in_doubt)
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._read_at > _FRESH
 
     def _read(self) -> None:
-        values = self._host.expanded(*_TABLES, _DELIMITERS, _FILTER, _OVERRIDES)
+        values = self._host.expanded(*_TABLES, _DELIMITERS)
         found = [each for name in _TABLES for each in elements(values.get(name, ""))]
         self._tables = [asked_directly(each) for each in found if is_table(each)]
         self._delimiters = values.get(_DELIMITERS, "")
-        self._is_filtered = self._has_content_filter(values)
         self._remembered = {}
         self._is_unknown = False
         self._read_at = time.monotonic()
 
-    def _rewritten(self, addresses: Sequence[str]) -> set[str]:
-        if self._is_filtered:
-            return set()
-        odd = {each for each in addresses if not _PLAIN.fullmatch(each)}
-        addresses = [each for each in addresses if each not in odd]
+    def _found(self, addresses: Sequence[str]) -> dict[str, bool | None]:
+        """Whether each becomes others; None where it can't be told."""
         keys = {each: list(self._keys(each)) for each in addresses}
         wanted = dict.fromkeys(chain.from_iterable(keys.values()))
         answers = []
@@ -94,13 +79,14 @@ class RewrittenAddresses:
                 log.warning("any address may be an alias: %s", error)
                 self._is_unknown = True  # asking again would take a second each time
         if self._is_unknown:
-            return odd.union(addresses)
-        return odd | {
-            each
+            return dict.fromkeys(addresses)
+        return {
+            each: any(
+                answer.get(key, each).strip().lower() != each.lower()
+                for answer in answers
+                for key in keys[each]
+            )
             for each in addresses
-            for answer in answers
-            for key in keys[each]
-            if answer.get(key, each).strip().lower() != each.lower()
         }
 
     def _keys(self, address: str) -> Iterator[str]:
@@ -117,14 +103,10 @@ class RewrittenAddresses:
         places = [at for mark in self._delimiters if (at := local_part.find(mark, 1)) > 0]
         return local_part[: min(places)] if places else local_part
 
-    def _has_content_filter(self, values: Mapping[str, str]) -> bool:
-        """Whether some listener has one, or leaves aliases to another listener behind one."""
-        found = [(_FILTER, values.get(_FILTER, "")), (_OVERRIDES, values.get(_OVERRIDES, ""))]
-        for name, value in self._host.service_settings().items():
-            if not name.startswith(f"{RETURN_SERVICE}/"):
-                found.append((name.rpartition("/")[2], value))
-        return any(
-            (name == _FILTER and bool(value))
-            or (name == _OVERRIDES and "no_address_mappings" in value)
-            for name, value in found
-        )
+
+def _those_of(
+    known: Mapping[str, bool | None], addresses: Collection[str], in_doubt: bool
+) -> frozenset[str]:
+    return frozenset(
+        each for each in addresses if known[each] or (in_doubt and known[each] is None)
+    )

@@ -22,14 +22,22 @@ RETURN_SERVICE = "pc-agent-return"
 RETURN_CLEANUP_SERVICE = "pc-agent-cleanup"
 """The service that queues what was taken back."""
 
+MAPS_LATE = "late"
+"""What the services of a way back are called that takes addresses as the sender wrote them."""
+
 _OTHER = re.compile(r"[^a-z0-9]+")
 _LONGEST = 32
 _AGENTS = "|".join(
     name.removeprefix(PREFIX)
     for name in (AGENT_SERVICE, AGENT_PATH_SERVICE, RETURN_SERVICE, RETURN_CLEANUP_SERVICE)
 )
-_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^({_AGENTS})$")
+_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^({_AGENTS})(-{MAPS_LATE})?$")
 """Nothing left of the name, what could be mistaken for one with a hash, or the agent's."""
+
+
+def on_way(name: str, way: str) -> str:
+    """The name of what is there for each way back, for one of them; empty: the usual one."""
+    return f"{name}-{way}" if way else name
 
 
 def service_names(connector_names: Iterable[str]) -> dict[str, str]:
