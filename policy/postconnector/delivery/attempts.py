@@ -7,7 +7,6 @@ may have taken: then it is Postfix that comes again, and a duplicate is better t
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import compress
 
@@ -17,7 +16,7 @@ from postconnector.delivery.dialogue_log import DialogueLog
 from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.hosts.back_off import BackOff
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.smtp.connection import Connection, StaleConnectionError
+from postconnector.delivery.smtp.connection import Connection
 from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.smtp.settings import SessionSettings
 from postconnector.delivery.smtp.steps import SessionFailedError
@@ -109,15 +108,11 @@ class Attempts:
     async def _converse(
         self, way: Way, target: Target, envelope: Envelope, content: Content
     ) -> tuple[Connection, Delivered]:
-        """By a connection that waits for mail, or else by a new one. Raises SessionFailedError.
-
-        One that has gone without a word may have cost minutes; no second one is tried.
-        """
-        if (connection := self._pool.take(way.key, target)) is not None:
-            with suppress(StaleConnectionError):
-                delivered = await connection.deliver(envelope, content)
-                self._back_off.succeeded(target)
-                return connection, delivered
+        """By a connection that waits for mail, or else by a new one. Raises SessionFailedError."""
+        by_waiting = await self._pool.deliver(way.key, target, envelope, content)
+        if by_waiting is not None:
+            self._back_off.succeeded(target)
+            return by_waiting
         connection = await self._open(way, target)
         return connection, await connection.deliver(envelope, content)
 

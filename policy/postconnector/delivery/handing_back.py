@@ -6,7 +6,6 @@ mail waits.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.hosts.target import Target
 from postconnector.delivery.received import RETURN_HELO
 from postconnector.delivery.reply import Reply
-from postconnector.delivery.smtp.connection import Connection, StaleConnectionError
+from postconnector.delivery.smtp.connection import Connection
 from postconnector.delivery.smtp.pool import ConnectionPool
 from postconnector.delivery.smtp.settings import SessionSettings
 from postconnector.delivery.smtp.steps import SessionFailedError
@@ -57,9 +56,9 @@ class HandingBack:
     async def _converse(
         self, target: Target, envelope: Envelope, content: Content
     ) -> tuple[Connection, Delivered]:
-        if (connection := self._pool.take(target.host, target)) is not None:
-            with suppress(StaleConnectionError):
-                return connection, await connection.deliver(envelope, content)
+        by_waiting = await self._pool.deliver(target.host, target, envelope, content)
+        if by_waiting is not None:
+            return by_waiting
         connection = await Connection.open(target, _SETTINGS, NoDialogueLog())
         return connection, await connection.deliver(envelope, content)
 

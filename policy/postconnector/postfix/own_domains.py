@@ -6,19 +6,17 @@ authoritative domains does not. Its relay domains are kept from a `*` connector 
 for relay domains parents.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.lookup_tables import asked_directly, elements, is_listable, is_table
+from postconnector.postfix.remembered import Remembered
 
 _DELIVERED = ("mydestination", "virtual_alias_domains", "virtual_mailbox_domains")
 _RELAYED = ("relay_domains",)
 _PARENTS = "parent_domain_matches_subdomains"
-_FRESH = 60.0
-_MOST_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,7 @@ class OwnDomains:
 
     def __init__(self, host: PostfixHost) -> None:
         self._host = host
-        self._remembered: dict[tuple[str, bool], bool] = {}
-        self._read_at = -_FRESH
+        self._remembered = Remembered[tuple[str, bool], bool]()
         self._lists: dict[str, list[str]] = {}
         self._parents: frozenset[str] = frozenset()
 
@@ -50,24 +47,21 @@ class OwnDomains:
 
         Raises PostfixError when Postfix can't be asked.
         """
-        if self._is_old() or len(self._remembered) > _MOST_REMEMBERED:
+        known = self.remembered(domain, relayed_too=relayed_too)
+        if known is not None:
+            return known
+        if self._remembered.is_over:
             self._read()
-        key = domain, relayed_too
-        if key not in self._remembered:
-            lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
-            self._remembered[key] = any(self._matches(name, domain) for name in lists)
-            if self._is_old():  # asking has taken so long
-                self._read_at = time.monotonic()
-        return self._remembered[key]
+        lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
+        found = any(self._matches(name, domain) for name in lists)
+        self._remembered.add({(domain, relayed_too): found})
+        return found
 
     def remembered(self, domain: str, *, relayed_too: bool = False) -> bool | None:
         """The same, of what was found out in the last minute; never blocks. None: nothing was."""
-        if self._is_old():
-            return None
-        return self._remembered.get((domain, relayed_too))
-
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._read_at > _FRESH
+        key = domain, relayed_too
+        known = self._remembered.get([key])
+        return known[key] if known is not None else None
 
     def names(self, asked: Iterable[str]) -> OwnNames:
         """List the local and virtual domains; those in `asked` are looked for in every table."""
@@ -96,8 +90,7 @@ class OwnDomains:
         values = self._host.expanded(*lists, _PARENTS)
         self._lists = {name: elements(values.get(name, "")) for name in lists}
         self._parents = frozenset(elements(values.get(_PARENTS, "")))
-        self._remembered = {}
-        self._read_at = time.monotonic()
+        self._remembered.begin()
 
     def _matches(self, name: str, domain: str) -> bool:
         keys = [domain]

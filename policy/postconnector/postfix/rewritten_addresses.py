@@ -4,17 +4,15 @@ cleanup(8) does so when it queues a message, after smtpd(8) and milters were ask
 """
 
 import logging
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.lookup_tables import asked_directly, elements, is_table
+from postconnector.postfix.remembered import Remembered
 
 _TABLES = ("recipient_canonical_maps", "canonical_maps", "virtual_alias_maps")
 _DELIMITERS = "recipient_delimiter"
-_FRESH = 60.0
-_MOST_REMEMBERED = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +25,7 @@ class RewrittenAddresses:
 
     def __init__(self, host: PostfixHost) -> None:
         self._host = host
-        self._remembered: dict[str, bool | None] = {}
-        self._read_at = -_FRESH
+        self._remembered = Remembered[str, bool | None]()
         self._tables: list[str] = []
         self._delimiters = ""
         self._is_unknown = False
@@ -38,34 +35,25 @@ class RewrittenAddresses:
 
         For plain addresses. Raises PostfixError where Postfix can't be asked at all.
         """
-        if self._is_old() or len(self._remembered) > _MOST_REMEMBERED:
+        if self._remembered.is_over:
             self._read()
-        unknown = [each for each in addresses if each not in self._remembered]
-        self._remembered |= self._found(unknown)
-        if self._is_old():  # asking has taken so long
-            self._read_at = time.monotonic()
-        return _those_of(self._remembered, addresses, in_doubt)
+        known = self._remembered.add(self._found(self._remembered.missing(addresses)))
+        return _those_of(known, addresses, in_doubt)
 
     def remembered(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str] | None:
         """The same, of what was found out in the last minute; never blocks. None: of some nothing
         was.
         """
-        known = self._remembered  # another thread may put another in its place
-        if self._is_old() or not known.keys() >= set(addresses):
-            return None
-        return _those_of(known, addresses, in_doubt)
-
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._read_at > _FRESH
+        known = self._remembered.get(addresses)
+        return _those_of(known, addresses, in_doubt) if known is not None else None
 
     def _read(self) -> None:
         values = self._host.expanded(*_TABLES, _DELIMITERS)
         found = [each for name in _TABLES for each in elements(values.get(name, ""))]
         self._tables = [asked_directly(each) for each in found if is_table(each)]
         self._delimiters = values.get(_DELIMITERS, "")
-        self._remembered = {}
         self._is_unknown = False
-        self._read_at = time.monotonic()
+        self._remembered.begin()
 
     def _found(self, addresses: Sequence[str]) -> dict[str, bool | None]:
         """Whether each becomes others; None where it can't be told."""
@@ -107,6 +95,7 @@ class RewrittenAddresses:
 def _those_of(
     known: Mapping[str, bool | None], addresses: Collection[str], in_doubt: bool
 ) -> frozenset[str]:
+    """`in_doubt`: whether those count of which it can't be told."""
     return frozenset(
         each for each in addresses if known[each] or (in_doubt and known[each] is None)
     )

@@ -3,9 +3,13 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Hashable
+from contextlib import suppress
 
+from postconnector.delivery.content import Content
+from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.smtp.connection import Connection
+from postconnector.delivery.smtp.connection import Connection, StaleConnectionError
+from postconnector.delivery.smtp.transaction import Delivered
 
 _MOST = 200
 
@@ -22,6 +26,20 @@ class ConnectionPool:
 
     def __len__(self) -> int:
         return len(self._idle)
+
+    async def deliver(
+        self, key: Hashable, target: Target, envelope: Envelope, content: Content
+    ) -> tuple[Connection, Delivered] | None:
+        """Deliver by the one that was used last; None if there is none, or it turns out to be gone.
+
+        One that has gone without a word may have cost minutes; no second one is tried.
+        Raises SessionFailedError.
+        """
+        connection = self.take(key, target)
+        if connection is not None:
+            with suppress(StaleConnectionError):
+                return connection, await connection.deliver(envelope, content)
+        return None
 
     def take(self, key: Hashable, target: Target) -> Connection | None:
         """The one that was used last, if it is still there."""
