@@ -5,20 +5,19 @@ import smtplib
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from tests.delivery.test_agent_path import KB, SENDER, connectors, peer
 from tests.demo.journey import compose
 from tests.lab.administrator import Administrator
 from tests.lab.host_configurations import FILTER_MARK, ContentFilter
-from tests.lab.loopback import free_address, free_port, wait_until
-from tests.lab.peers import Peer, plain_receiver
+from tests.lab.loopback import free_port, wait_until
+from tests.lab.peers import Peer
 from tests.postfix.conftest import HostMaker
 
-KB = 1024
-SENDER = "alice@contoso.test"
-NO_MAPPINGS = "receive_override_options=no_address_mappings"
+__all__ = ["peer"]
+
 NOT_ASKING = (
     "  -o smtpd_recipient_restrictions=permit_mynetworks,reject\n"
     "  -o smtpd_end_of_data_restrictions=\n"
@@ -74,16 +73,12 @@ FilteredHost = Callable[..., Host]
 
 
 @pytest.fixture
-def filtered_host(root: Path, enter: ExitStack, new_host: HostMaker) -> FilteredHost:
+def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> FilteredHost:
     """Start one. `in_main_cf`: whether the filter and who maps addresses stand there, or with one
     of several listeners; `late`: whether addresses are mapped behind the filter; `asked`: whether
     the policy service is asked there.
     """
-    port, front, back = free_port(), free_port(), free_port()
-    domains = ["small.test", "tiny.test", "other.test"]
-    peer = enter.enter_context(
-        plain_receiver(root, "peer", domains, address=free_address(port), port=port)
-    )
+    front, back = free_port(), free_port()
     scanner = f"smtp:[127.0.0.1]:{enter.enter_context(ContentFilter(back)).port}"
 
     def make(*, in_main_cf: bool, late: bool, asked: bool) -> Host:
@@ -104,25 +99,10 @@ def filtered_host(root: Path, enter: ExitStack, new_host: HostMaker) -> Filtered
             "  -o receive_override_options=no_unknown_recipient_checks,no_header_body_checks\n",
             delivery_agent=True,
         )
-        host.publish(limits(peer))
+        host.publish(connectors(peer))
         return Host(host, peer, front)
 
     return make
-
-
-def limits(peer: Peer) -> str:
-    """Small takes over from Tiny, nobody from Other."""
-    hop = f'dns_routing_enabled = false\nsmart_hosts = ["{peer.address}"]\nport = {peer.port}\n'
-    spaces = {
-        "Tiny": ('["tiny.test"]', "10 KB"),
-        "Small": ('["small.test", "tiny.test;5"]', "100 KB"),
-        "Other": ('["other.test"]', "20 KB"),
-    }
-    return "".join(
-        f'[[send_connector]]\nname = "{name}"\naddress_spaces = {space}\n'
-        f'max_message_size = "{size}"\n{hop}'
-        for name, (space, size) in spaces.items()
-    )
 
 
 @pytest.mark.parametrize("asked", [False, True], ids=["not asked behind", "asked behind"])
@@ -170,7 +150,7 @@ def test_by_sendmail_the_milter_leads_it_the_same_way(
     milter = '[host]\nmilter = "sendmail"\n'
     host = filtered_host(in_main_cf=True, late=late, asked=False)
     enter.enter_context(host.administrator.milter())
-    host.administrator.publish(milter + limits(host.peer))
+    host.administrator.publish(milter + connectors(host.peer))
     recipients = ("sales@contoso.test", "a@small.test", "c@other.test")
     message = compose(recipients[0], 50 * KB, "<filtered@contoso.test>").replace(b"\r\n", b"\n")
     host.administrator.host.sendmail(SENDER, recipients, message)
