@@ -11,8 +11,8 @@ from typing import Protocol
 from postconnector.enforcement.marker import NAME, to_the_agent
 from postconnector.enforcement.message import Client
 from postconnector.enforcement.rule import TakeAgentPath, Verdict
-from postconnector.postfix.listener import listener_told
-from postconnector.postfix.milter import LISTENER_MACRO
+from postconnector.postfix.listener import Listener, listener_told
+from postconnector.postfix.milter import LISTENER_MACRO, PICKUP_MACRO
 from postconnector_milter.judge import TRY_LATER, Judge
 from postconnector_milter.message import OpenMessage
 from postconnector_milter.underway import Underway
@@ -22,7 +22,7 @@ AT_MAIL = (
     " {tls_version} {cipher} {cert_subject}"
 )
 _QUEUE_ID = "i"
-AT_END = f"{_QUEUE_ID} {LISTENER_MACRO}"
+AT_END = f"{_QUEUE_ID} {LISTENER_MACRO} {PICKUP_MACRO}"
 """The macros that are asked for, by the time at which they are."""
 
 _NO_CLIENT = "0"
@@ -99,14 +99,14 @@ class Connection:
         if judge is None or self._failed:
             return TRY_LATER
         message = self._message_with_content()
-        listener = listener_told(dialogue.getsymval(LISTENER_MACRO))
+        listener = partial(_listener, dialogue)
         client = partial(_client, dialogue, self._helo)
         verdict = judge.verdict(message, client, dialogue.getsymval(_QUEUE_ID), listener)
         if verdict is None or isinstance(verdict, TakeAgentPath):
             for index in range(message.markers, 0, -1):  # each keeps its number until it goes
                 dialogue.chgheader(NAME, index, "")
         if isinstance(verdict, TakeAgentPath):
-            dialogue.addheader(NAME, f" {to_the_agent(listener.way)}", -1)
+            dialogue.addheader(NAME, f" {to_the_agent(listener().way or '')}", -1)
         return verdict
 
     def _open_message(self) -> OpenMessage:
@@ -121,9 +121,17 @@ class Connection:
         return self._open_message()
 
 
+def _listener(dialogue: Dialogue) -> Listener:
+    macro = LISTENER_MACRO if _has_client(dialogue) else PICKUP_MACRO
+    return listener_told(dialogue.getsymval(macro))
+
+
+def _has_client(dialogue: Dialogue) -> bool:
+    return dialogue.getsymval("{client_port}") not in (None, _NO_CLIENT)
+
+
 def _client(dialogue: Dialogue, helo: str) -> Client:
-    port = dialogue.getsymval("{client_port}")
-    if port is None or port == _NO_CLIENT:
+    if not _has_client(dialogue):
         return Client()
     return Client(
         address=(dialogue.getsymval("{client_addr}") or "").removeprefix(_IPV6_TAG),

@@ -21,7 +21,7 @@ from postconnector.enforcement.rule import (
 from postconnector.enforcement.size import too_big
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.organization import Organization
-from postconnector.postfix.listener import Listener
+from postconnector.postfix.listener import NOT_PUBLISHED, Listener
 from postconnector.selection.routing_table import RoutingTable
 from postconnector_milter.message import OpenMessage
 
@@ -61,7 +61,7 @@ class Judge:
         message: OpenMessage,
         client: Callable[[], Client],
         queue_id: str | None,
-        listener: Listener,
+        listener: Callable[[], Listener],
     ) -> Verdict | None:
         """What is to become of a message; None: nothing is to be said."""
         if (excess := message.over_bounds) is not None:
@@ -74,20 +74,24 @@ class Judge:
             verdict = None
             names = {self._limits.connector(recipient) for recipient in recipients}
         else:
+            taker = listener()
             routes = routes_as_queued(
                 self._routing,
                 self._limits,
                 self._postfix,
                 recipients,
                 size,
-                maps_late=not listener.maps_addresses,
+                maps_late=taker.maps_late,
             )
             verdict = self._of_rules(
                 Message(_STAGE, message.sender, routes, size, client(), queue_id, message.headers)
             )
             moved = any(route.moved for route in routes)
-            if verdict is None and moved and not listener.asked_behind:
+            if verdict is None and moved and not taker.asked_behind:
                 verdict = TakeAgentPath("its size moves it to another connector")
+            if isinstance(verdict, TakeAgentPath) and taker.way is None:
+                log.warning("%s: %s", queue_id, NOT_PUBLISHED)
+                verdict = TRY_LATER
             names = connectors_of(routes)
         self._metrics.answered(_STAGE.value, time.perf_counter() - began)
         _log(verdict, queue_id)

@@ -47,8 +47,21 @@ def test_addresses(tmp_path: Path, main_cf: str, address: str, expected: bool) -
     answer = frozenset({address} if expected else ())
     assert found.remembered([address], in_doubt=True) is None
     assert found.among([address], in_doubt=True) == answer
-    assert found.remembered([address], in_doubt=False) == answer
+    assert found.remembered([address], in_doubt=True) == answer
     assert found.remembered([address, "other@contoso.test"], in_doubt=True) is None
+
+
+@pytest.mark.parametrize(
+    ("stands_for", "expected"),
+    [("eve@x.test", True), ("eve@x.test joe@x.test", True), ("bob@contoso.test eve@x.test", False)],
+)
+def test_who_stays_beside_the_others_is_in_doubt(
+    tmp_path: Path, stands_for: str, expected: bool
+) -> None:
+    maps = f"virtual_alias_maps = inline:{{ {{ bob@contoso.test = {stands_for} }} }}"
+    found = rewritten(tmp_path, maps)
+    assert bool(found.among(["bob@contoso.test"], in_doubt=False)) is expected
+    assert found.among(["bob@contoso.test"], in_doubt=True)
 
 
 def test_many_at_once(tmp_path: Path) -> None:

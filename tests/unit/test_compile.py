@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import RESTRICTIONS, PostfixFacts
 from postconnector.postfix.host_entries import AS_WITHOUT_TABLE, HostEntries
-from postconnector.postfix.listener import Listener
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.service_names import service_names
@@ -478,7 +478,7 @@ def test_what_postfix_cant_do_goes_to_the_delivery_agent() -> None:
 
 LATE = {"receive_override_options": "no_milters, no_address_mappings"}
 SCAN = "scan:[127.0.0.1]:10025"
-AT_25 = replace(FACTS, smtpd_services=("smtp/inet", "[::1]:10026/inet"))
+AT_25 = replace(FACTS, programs={"smtp/inet": "smtpd", "[::1]:10026/inet": "smtpd"})
 FILTERED = replace(AT_25, queueing={"smtp/inet/content_filter": SCAN})
 FILTERED_LATE = replace(
     AT_25,
@@ -488,8 +488,8 @@ FILTERED_LATE = replace(
         "[::1]:10026/inet/receive_override_options": "no_milters",
     },
 )
-SCAN_WAY = Listener(SCAN).own_way
-LATE_WAY = Listener(SCAN, maps_addresses=False).own_way
+TWO_FILTERS = replace(FILTERED, parameters={"content_filter": "other:"})
+OTHER_WAY = f"filtered-{sha256(SCAN.encode()).hexdigest()[:8]}"
 
 
 @pytest.mark.parametrize(
@@ -498,10 +498,14 @@ LATE_WAY = Listener(SCAN, maps_addresses=False).own_way
         (FACTS, {"": ("", False)}),
         (facts(receive_override_options="no_milters"), {"": ("", False)}),
         (facts(**LATE), {"": ("", False), "-late": ("", True)}),
-        (FILTERED, {"": ("", False), f"-{SCAN_WAY}": (SCAN, False)}),
-        (FILTERED_LATE, {"": ("", False), f"-{LATE_WAY}": (SCAN, False)}),
+        (FILTERED, {"": ("", False), "-filtered": (SCAN, False)}),
+        (FILTERED_LATE, {"": ("", False), "-late-filtered": (SCAN, False)}),
+        (
+            TWO_FILTERS,
+            {"": ("", False), "-filtered": ("other:", False), f"-{OTHER_WAY}": (SCAN, False)},
+        ),
     ],
-    ids=["plain", "other", "mapped late", "filtered", "filtered, mapped late"],
+    ids=["plain", "other", "mapped late", "filtered", "filtered, mapped late", "two filters"],
 )
 def test_what_comes_back_from_the_agent_goes_on_as_from_its_listener(
     host: PostfixFacts, ways: Mapping[str, tuple[str, bool]]
@@ -524,15 +528,15 @@ def test_what_comes_back_from_the_agent_goes_on_as_from_its_listener(
     ("host", "context"),
     [
         (FACTS, "asked-here; $content_filter; $receive_override_options"),
-        (FILTERED, f"asked-behind {SCAN_WAY}; $content_filter; $receive_override_options"),
-        (FILTERED_LATE, f"asked-behind {LATE_WAY}; $content_filter; $receive_override_options"),
+        (FILTERED, "asked-behind filtered; $content_filter; $receive_override_options"),
+        (FILTERED_LATE, "asked-behind late-filtered; $content_filter; $receive_override_options"),
         (
             replace(FILTERED, service_settings={f"[::1]:10026/inet/{RESTRICTIONS[0]}": "reject"}),
-            f"asked-here {SCAN_WAY}; $content_filter; $receive_override_options",
+            "asked-here filtered; $content_filter; $receive_override_options",
         ),
         (
-            replace(FILTERED, smtpd_services=("smtp/inet",)),
-            f"asked-here {SCAN_WAY}; $content_filter; $receive_override_options",
+            replace(FILTERED, programs={"smtp/inet": "smtpd"}),
+            "asked-here filtered; $content_filter; $receive_override_options",
         ),
     ],
     ids=["plain", "filtered", "filtered, mapped late", "not asked behind", "nobody behind"],
@@ -584,7 +588,7 @@ def test_certificates_are_files_of_their_service() -> None:
     [
         (VALIDATION, replace(FACTS, parameters={}), "this mail will wait"),
         ({}, facts(content_filter="scan:"), "passes the content filter scan: by"),
-        ({}, FILTERED, "is judged where it comes back, by [::1]:10026/inet"),
+        ({}, FILTERED, "where it comes back, which may be [::1]:10026/inet, the rules are asked"),
         (
             {},
             facts(sender_dependent_default_transport_maps="hash:/x"),

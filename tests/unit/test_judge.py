@@ -13,7 +13,6 @@ from postconnector.model.organization import Organization
 from postconnector.model.send_connector import SendConnector
 from postconnector.policyd.judge import Judge
 from postconnector.policyd.open_messages import OpenMessages
-from postconnector.postfix.listener import Listener
 from tests.unit.connectors import connector
 
 MB = 1024**2
@@ -348,8 +347,7 @@ def test_what_comes_back_is_routed_by_the_size_that_was_judged_and_not_judged_ag
 
 SCAN = "scan:[127.0.0.1]:10025"
 AGENT, BOB = "FILTER pc-agent-path", "bob@fabrikam.com"
-SCAN_WAY = Listener(SCAN).own_way
-LATE_WAY = Listener(SCAN, maps_addresses=False).own_way
+SCAN_WAY, LATE_WAY = "filtered", "late-filtered"
 HERE = f"asked-here {LATE_WAY} {SCAN_WAY}"
 
 
@@ -359,7 +357,7 @@ HERE = f"asked-here {LATE_WAY} {SCAN_WAY}"
         (f"{HERE}; {SCAN}; no_address_mappings", f"-{LATE_WAY}"),
         (f"{HERE}; {SCAN}; no_milters", f"-{SCAN_WAY}"),
         (f"{HERE}; ;", ""),
-        (f"{HERE}; new since:; ", ""),
+        (f"{HERE}; scan:[another.port]:10026; ", f"-{SCAN_WAY}"),
         ("somebody's own", ""),
     ],
 )
@@ -367,6 +365,15 @@ def test_the_agent_path_comes_back_by_the_way_of_the_listener(listener: str, way
     conversation = Conversation(INTERNET, PARTNER)
     action = conversation.message([BOB, "eve@contoso.com"], 2 * MB, listener)
     assert action == f"{AGENT}{way}:unix:postconnector/deliver"
+
+
+@pytest.mark.parametrize("listener", ["asked-here; new:;", "asked-here; ; no_address_mappings"])
+def test_what_would_take_the_agent_path_waits_if_there_is_no_way_back(
+    listener: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    action = Conversation(INTERNET, PARTNER).message([BOB, "eve@contoso.com"], 2 * MB, listener)
+    assert action.startswith("451 4.3.0 ")
+    assert "4XyZ: content_filter or receive_override_options" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,59 +1,95 @@
 """What listeners say of themselves, and what is made of it."""
 
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.listener import Listener, asked_behind, listener_told, maps_late, telling
+from postconnector.postfix.listener import (
+    PICKUP,
+    Listener,
+    behind_filters,
+    is_asked_behind,
+    is_way,
+    listener_told,
+    listeners,
+    maps_late,
+    not_asking_behind,
+    telling,
+    ways_back,
+)
 
-SCAN = "scan:[127.0.0.1]:10025"
-ASKING = ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions")
-BY_MILTER = ("smtpd_recipient_restrictions", "smtpd_milters")
+SCAN, BACK = "scan:[127.0.0.1]:10025", "10026/inet"
+HOST = HostSettings()
+BY_MILTER, SENDMAIL_TOO = HostSettings(milter=AskMilter.SMTP), HostSettings(milter="sendmail")
 FACTS = PostfixFacts(
     config_directory=Path("/etc/postfix"),
     queue_directory=Path("/var/spool/postfix"),
     version=(3, 7),
     map_type="lmdb",
-    smtpd_services=("smtp/inet", "10026/inet"),
+    programs={"smtp/inet": "smtpd", BACK: "smtpd", PICKUP: "pickup", "scan/unix": "smtp"},
     parameters={"content_filter": SCAN},
-    queueing={"10026/inet/content_filter": ""},
+    queueing={f"{BACK}/content_filter": ""},
 )
 
 
 def as_told(facts: PostfixFacts, content_filter: str, overrides: str) -> Listener:
     """What is made of it when smtpd(8) has put its own values in."""
-    text = telling(facts, ASKING)
-    text = text.replace("$content_filter", content_filter)
+    text = telling(facts, HOST).replace("$content_filter", content_filter)
     return listener_told(text.replace("$receive_override_options", overrides))
 
 
 @pytest.mark.parametrize(
     ("content_filter", "overrides", "way"),
     [
-        (SCAN, "", Listener(SCAN).own_way),
-        (SCAN, "no_milters,no_unknown_recipient_checks", Listener(SCAN).own_way),
-        (SCAN, "no_address_mappings", ""),
+        (SCAN, "", "filtered"),
+        (SCAN, "no_milters,no_unknown_recipient_checks", "filtered"),
+        ("scan:[127.0.0.1]:10027", "", "filtered"),
         ("", "", ""),
-        ("new:", "", ""),
+        (SCAN, "no_address_mappings", None),
+        ("", "no_address_mappings", None),
     ],
 )
-def test_a_listener_has_its_way_back_or_if_that_is_not_published_the_usual_one(
-    content_filter: str, overrides: str, way: str
+def test_a_listener_has_the_way_back_of_its_kind(
+    content_filter: str, overrides: str, way: str | None
 ) -> None:
     listener = as_told(FACTS, content_filter, overrides)
     assert listener.content_filter == content_filter
-    assert listener.maps_addresses == ("no_address_mappings" not in overrides)
+    assert listener.maps_late == ("no_address_mappings" in overrides)
     assert listener.asked_behind == bool(content_filter)
     assert listener.way == way
 
 
-def test_ways_back_differ_by_filter_and_by_who_maps_addresses() -> None:
-    kinds = [Listener(f, m) for f in ("", SCAN, "other:") for m in (True, False)]
-    ways = [each.own_way for each in kinds]
-    assert len(set(ways)) == len(kinds)
-    assert [maps_late(way) for way in ways] == [not each.maps_addresses for each in kinds]
+def test_of_several_filters_that_of_main_cf_has_the_plain_word() -> None:
+    """It may be another while mail is on its way, and the others may not be taken for it."""
+    facts = replace(FACTS, queueing={**FACTS.queueing, "smtp/inet/content_filter": "own:"})
+    own = f"filtered-{sha256(b'own:').hexdigest()[:8]}"
+    assert set(ways_back(facts, HOST)) == {"", "filtered", own}
+    assert as_told(facts, SCAN, "").way == "filtered"
+    assert as_told(facts, "own:", "").way == own
+    only = replace(facts, parameters={}, queueing={"smtp/inet/content_filter": "own:"})
+    assert set(ways_back(only, HOST)) == {"", "filtered"}
+
+
+def test_ways_back_are_told_by_their_words() -> None:
+    facts = replace(
+        FACTS,
+        programs={**FACTS.programs, "smtps/inet": "smtpd"},
+        queueing={
+            **FACTS.queueing,
+            f"{BACK}/receive_override_options": "no_address_mappings",
+            "smtps/inet/receive_override_options": "no_address_mappings",
+        },
+    )
+    found = ways_back(facts, HOST)
+    assert set(found) == {"", "filtered", "late", "late-filtered"}
+    for way, listener in found.items():
+        assert maps_late(way) == listener.maps_late
+        assert listener.maps_on_return == (way == "late")
+        assert is_way(way) == bool(way)
 
 
 @pytest.mark.parametrize("text", [None, "", ";;", "postconnector-return", f"x; {SCAN}; "])
@@ -61,27 +97,48 @@ def test_of_others_nothing_is_known(text: str | None) -> None:
     assert listener_told(text) == Listener()
 
 
+def test_pickup_is_told_of_by_what_it_has_in_master_cf() -> None:
+    facts = replace(FACTS, queueing={**FACTS.queueing, f"{PICKUP}/content_filter": ""})
+    assert listener_told(telling(facts, HOST, listeners(facts)[PICKUP])).content_filter == ""
+    assert listener_told(telling(FACTS, HOST, listeners(FACTS)[PICKUP])).way == "filtered"
+
+
 def test_every_listener_without_a_filter_may_be_where_mail_comes_back() -> None:
-    assert asked_behind(FACTS, ASKING) == ["10026/inet"]
-    assert asked_behind(replace(FACTS, parameters={}), ASKING) == []
-    assert asked_behind(replace(FACTS, queueing={}), ASKING) == []
-    for name in ASKING:
-        own = replace(FACTS, service_settings={f"10026/inet/{name}": ""})
-        assert asked_behind(own, ASKING) == []
-    others = replace(FACTS, service_settings={"smtp/inet/smtpd_recipient_restrictions": ""})
-    assert asked_behind(others, ASKING) == ["10026/inet"]
+    assert behind_filters(FACTS) == [BACK]
+    assert is_asked_behind(FACTS, HOST)
+    assert not is_asked_behind(replace(FACTS, parameters={}), HOST)
+    for name in ("smtpd_recipient_restrictions", "smtpd_end_of_data_restrictions"):
+        own = replace(FACTS, service_settings={f"{BACK}/{name}": ""})
+        assert not_asking_behind(own, HOST) == [BACK]
+        others = replace(FACTS, service_settings={f"smtp/inet/{name}": ""})
+        assert is_asked_behind(others, HOST)
 
 
 @pytest.mark.parametrize(
-    ("queueing", "settings"),
+    "facts",
     [
-        ({}, {"10026/inet/smtpd_milters": ""}),
-        ({"10026/inet/receive_override_options": "no_milters"}, {}),
+        replace(FACTS, queueing={}),
+        replace(FACTS, programs={**FACTS.programs, "scan/unix": "pipe"}),
+    ],
+    ids=["no listener without one", "pipe"],
+)
+def test_a_filter_may_bring_mail_back_by_sendmail(facts: PostfixFacts) -> None:
+    assert not_asking_behind(facts, HOST) == [PICKUP]
+    assert is_asked_behind(facts, SENDMAIL_TOO)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        replace(FACTS, service_settings={f"{BACK}/smtpd_milters": ""}),
+        replace(FACTS, service_settings={f"{BACK}/smtpd_milter_maps": "cidr:/own"}),
+        replace(FACTS, parameters={**FACTS.parameters, "smtpd_milter_maps": "cidr:/own"}),
+        replace(
+            FACTS, queueing={**FACTS.queueing, f"{BACK}/receive_override_options": "no_milters"}
+        ),
     ],
 )
-def test_where_the_milter_is_not_asked_behind(
-    queueing: dict[str, str], settings: dict[str, str]
-) -> None:
-    facts = replace(FACTS, queueing={**FACTS.queueing, **queueing}, service_settings=settings)
-    assert asked_behind(facts, ASKING) == ["10026/inet"]
-    assert asked_behind(facts, BY_MILTER) == []
+def test_where_the_milter_may_not_be_asked_behind(facts: PostfixFacts) -> None:
+    assert is_asked_behind(FACTS, BY_MILTER)
+    assert not is_asked_behind(facts, BY_MILTER)
+    assert is_asked_behind(facts, HOST)

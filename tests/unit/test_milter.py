@@ -65,7 +65,7 @@ def verdict(
     rules += [NamedRule(f"more-{number}", rule, False) for number, rule in enumerate(more_rules)]
     organization = Organization.of([SMALL, LARGE, ALL])
     judge = Judge(organization, Postfix(), rules, Metrics())
-    return judge.verdict(opened, lambda: client, "4Xyz", listener)
+    return judge.verdict(opened, lambda: client, "4Xyz", lambda: listener)
 
 
 # --- counting
@@ -189,8 +189,13 @@ def test_what_is_judged_behind_a_content_filter_is_not_led_past_it() -> None:
 
 
 def test_of_aliases_that_are_followed_later_nothing_is_said() -> None:
-    late = replace(LISTENER, maps_addresses=False)
+    late = replace(LISTENER, maps_late=True)
     assert verdict(message("all@fabrikam.com", size=9 * MB), listener=late) is None
+
+
+def test_without_a_way_back_it_waits() -> None:
+    changed = replace(LISTENER, content_filter="new:")
+    assert isinstance(verdict(message("a@fabrikam.com", size=3 * MB), listener=changed), Defer)
 
 
 def test_other_rules_see_everything() -> None:
@@ -276,7 +281,8 @@ def test_the_milters_of_the_host_come_first_and_its_header_checks_last() -> None
     assert found["milter_header_checks"].endswith("/milter-headers, pcre:/etc/postfix/own")
     assert found["milter_macro_defaults"] == (
         "{own} = value, { {postconnector_listener} ="
-        " asked-here; $content_filter; $receive_override_options }"
+        " asked-here; $content_filter; $receive_override_options },"
+        " { {postconnector_pickup} = asked-here; ;  }"
     )
 
 
@@ -292,9 +298,8 @@ def test_the_marker_is_one_exact_line() -> None:
 def test_each_way_back_has_a_marker() -> None:
     host = replace(FACTS, parameters={"content_filter": "scan:"})
     [table] = (t for t in compiled(host, milter="sendmail").tables if t.name == MILTER_TABLE)
-    way = Listener("scan:").own_way
-    pattern = f"/^X-Postconnector-Path:[[:blank:]]agent-{way}$/"
-    assert (pattern, f"FILTER pc-agent-path-{way}:unix:postconnector/deliver") in table.entries
+    pattern = "/^X-Postconnector-Path:[[:blank:]]agent-filtered$/"
+    assert (pattern, "FILTER pc-agent-path-filtered:unix:postconnector/deliver") in table.entries
     assert len(table.entries) == 2
 
 

@@ -64,8 +64,9 @@ def test_only_where_it_led_by_filter_it_is_on_the_agent_path(tmp_path: Path) -> 
     [
         (AGENT_PATH_LHLO, True, ""),
         (f"{AGENT_PATH_LHLO}-late", True, "late"),
-        (f"{AGENT_PATH_LHLO}-1a2b3c4d", True, "1a2b3c4d"),
-        (f"{AGENT_PATH_LHLO}-late-1a2b3c4d", True, "late-1a2b3c4d"),
+        (f"{AGENT_PATH_LHLO}-filtered", True, "filtered"),
+        (f"{AGENT_PATH_LHLO}-late-filtered-1a2b3c4d", True, "late-filtered-1a2b3c4d"),
+        (f"{AGENT_PATH_LHLO}-1a2b3c4d", False, ""),
         (f"{AGENT_PATH_LHLO}-../../x", False, ""),
         (f"{AGENT_PATH_LHLO}-", False, ""),
         (f"x{AGENT_PATH_LHLO}-late", False, ""),

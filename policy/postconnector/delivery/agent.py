@@ -101,9 +101,11 @@ class Agent:
 
     async def _carry_out(self, job: "_Job", grouping: Grouping) -> list[Answer]:
         found = {position: Answer(reply) for position, reply in grouping.answers.items()}
-        parts = [group.positions for group in grouping.groups] + grouping.returned
+        parts = [group.positions for group in grouping.groups] + list(grouping.returned.values())
         deliveries = [self._deliver_group(job, group) for group in grouping.groups]
-        deliveries += [self._hand_back(job, positions) for positions in grouping.returned]
+        deliveries += [
+            self._hand_back(job, positions, bool(by)) for by, positions in grouping.returned.items()
+        ]
         # Most messages are one group, and need no task of their own.
         alone = len(deliveries) == 1
         answered = [await deliveries[0]] if alone else await asyncio.gather(*deliveries)
@@ -111,14 +113,18 @@ class Agent:
             found.update(zip(positions, answers, strict=True))
         return [found[position] for position in range(len(job.envelope.recipients))]
 
-    async def _hand_back(self, job: "_Job", positions: tuple[int, ...]) -> Sequence[Answer]:
+    async def _hand_back(
+        self, job: "_Job", positions: tuple[int, ...], moved: bool
+    ) -> Sequence[Answer]:
         part = job.part(positions)
         try:
             if self._postfix is None or job.received is None:
                 raise AssertionError("nobody to hand back to")
             received = job.received
+            part = replace(part, forwarded=received.forwarded)
+            size = received.size if moved else 0
             return await self._postfix.handing_back.deliver(
-                part, received.content, received.size, received.way
+                part, received.content, size, received.way
             )
         except Exception:
             log.exception("%s: our own fault; asking to try again", job.queue_id)

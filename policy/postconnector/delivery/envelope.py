@@ -1,6 +1,7 @@
 """The envelope of a message (RFC 5321, 3461, 6531, 8689). No I/O."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Envelope:
     """One MAIL FROM and its recipients; `sender` is empty for the null reverse-path.
 
     `body`: 7BIT or 8BITMIME where it was said. `ret` and `envid`: RFC 3461, well-formed.
+    `forwarded`: where the message came from, by attribute of XFORWARD, for a server that has been
+    told to believe us; an empty value is one that is not known.
     """
 
     sender: str
@@ -30,15 +33,8 @@ class Envelope:
     ret: str | None = None
     envid: str | None = None
     requiretls: bool = False
+    forwarded: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def to(self, recipients: tuple[EnvelopeRecipient, ...]) -> "Envelope":
         """The same for these recipients."""
-        return Envelope(
-            self.sender,
-            recipients,
-            self.body,
-            self.smtputf8,
-            self.ret,
-            self.envid,
-            self.requiretls,
-        )
+        return replace(self, recipients=recipients)

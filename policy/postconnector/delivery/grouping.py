@@ -39,11 +39,12 @@ class Group:
 class Grouping:
     """Every recipient is in a group, is handed back to Postfix, or has its answer.
 
-    `returned`: those that are handed back together, as Postfix takes them by one route.
+    `returned`: those that are handed back together, as Postfix takes them by one route, by the name
+    of the connector that they move to because of the size; empty: they do not.
     """
 
     groups: list[Group] = field(default_factory=list)
-    returned: list[tuple[Position, ...]] = field(default_factory=list)
+    returned: dict[str, tuple[Position, ...]] = field(default_factory=dict)
     answers: dict[Position, Reply] = field(default_factory=dict)
 
 
@@ -79,7 +80,7 @@ def group_recipients(
         Group(candidate, domain, tuple(positions))
         for (_, domain), (candidate, positions) in found.items()
     ]
-    grouping.returned = [tuple(positions) for positions in returned.values()]
+    grouping.returned = {by: tuple(positions) for by, positions in returned.items()}
     return grouping
 
 

@@ -38,8 +38,8 @@ class HandingBack:
     async def deliver(
         self, envelope: Envelope, content: Content, size: int, way: str = ""
     ) -> list[Answer]:
-        """One answer for each recipient; `size` is what the message was judged by, `way` one of the
-        ways back.
+        """One answer for each recipient; `way` is one of the ways back, `size` what the message was
+        judged by. 0: no recipient moves because of it, whatever the policy service would find.
         """
         judged, service = _JudgedContent(content, size), on_way(RETURN_SERVICE, way)
         target = Target(service, str(self._queue_directory / return_socket(way)), 0)
@@ -65,9 +65,8 @@ class HandingBack:
 
 @dataclass(frozen=True, slots=True)
 class _JudgedContent:
-    """The same content, declared with the size that it was judged by.
-
-    So the connector that the policy service finds for it is the one that we found.
+    """The same content, declared with another size: the policy service finds the connector by it
+    that we found.
     """
 
     _content: Content

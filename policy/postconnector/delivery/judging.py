@@ -10,10 +10,14 @@ from postconnector.delivery.in_force import InForce
 from postconnector.delivery.received import Received
 from postconnector.enforcement.judgement import Judgement, judge
 from postconnector.enforcement.message import Headers, Message, Stage
-from postconnector.enforcement.postfix_view import NotKnownYetError, PostfixView, with_kept
+from postconnector.enforcement.postfix_view import (
+    NotKnownYetError,
+    PostfixView,
+    with_aliases_kept,
+    with_kept,
+)
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
 from postconnector.enforcement.rule import NamedRule, Refuse, asks_strangers
-from postconnector.model.domain import is_plain
 
 
 async def routes_of(
@@ -43,14 +47,9 @@ async def routes_of(
 def _as_postfix_has_them(
     routes: Sequence[RecipientRoute], postfix: PostfixView, *, maps_late: bool
 ) -> tuple[RecipientRoute, ...]:
-    aliases: frozenset[str] = frozenset()
     if maps_late:
-        plain = {route.recipient for route in routes if is_plain(route.recipient)}
-        aliases = postfix.rewritten(plain, in_doubt=False)
-    return tuple(
-        route.as_kept() if route.recipient in aliases else with_kept(route, postfix)
-        for route in routes
-    )
+        routes = with_aliases_kept(routes, postfix)
+    return tuple(route if route.kept else with_kept(route, postfix) for route in routes)
 
 
 def judgement_of(

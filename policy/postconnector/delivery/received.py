@@ -5,8 +5,9 @@ Only what the host's access(5) rules PREPEND stands before it.
 """
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postconnector.delivery.content import Content
 from postconnector.delivery.filtered_content import without_marker
@@ -32,7 +33,7 @@ class Received:
     """`on_agent_path`: FILTER led here, not the transport table; `way`: by which it goes back,
     empty for the usual one. `came_back`: we have handed it back already. `content` is without the
     header that led it to the agent path; `size` is in bytes, as the client sent it to Postfix,
-    which is what limits are for.
+    which is what limits are for. `forwarded`: see Envelope.
     """
 
     queue_id: str | None
@@ -41,6 +42,7 @@ class Received:
     content: Content
     size: int
     way: str = ""
+    forwarded: Mapping[str, str] = field(default_factory=dict)
 
 
 def received(transaction: Transaction) -> Received:
@@ -64,6 +66,7 @@ def received(transaction: Transaction) -> Received:
         content,
         content.size - end,
         way or "",
+        transaction.forwarded,
     )
 
 

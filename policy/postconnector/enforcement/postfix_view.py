@@ -4,7 +4,7 @@ It delivers to its own domains, and makes other recipients of some: of virtual a
 canonical addresses. Selection knows neither.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
@@ -34,7 +34,9 @@ class PostfixView(Protocol):
         ...
 
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
-        """Of which of these Postfix makes other recipients; `in_doubt`: or may."""
+        """Of which of these Postfix makes other recipients; `in_doubt`: or may, or makes others as
+        well.
+        """
         ...
 
 
@@ -55,17 +57,30 @@ def routes_as_queued(
     routes = tuple(route_recipient(routing, recipient, size) for recipient in recipients)
     if limits.covers(size):
         return routes
-    plain = set(filter(is_plain, recipients))
-    aliases = postfix.rewritten(plain, in_doubt=not maps_late)
+    if maps_late:
+        routes = with_aliases_kept(routes, postfix)
+        rewritten: frozenset[str] = frozenset()
+    else:
+        rewritten = postfix.rewritten(_plain(routes), in_doubt=True)
 
     def as_queued(route: RecipientRoute) -> RecipientRoute:
-        if route.recipient not in plain or (route.recipient in aliases and not maps_late):
+        if route.recipient in rewritten or not is_plain(route.recipient):
             return route.as_rewritten()
-        if route.recipient in aliases:
-            return route.as_kept()
-        return route_of_queued(route, postfix, size)
+        return route if route.kept else route_of_queued(route, postfix, size)
 
     return tuple(map(as_queued, routes))
+
+
+def with_aliases_kept(
+    routes: Sequence[RecipientRoute], postfix: PostfixView
+) -> tuple[RecipientRoute, ...]:
+    """The routes, kept where Postfix makes other recipients of them later."""
+    aliases = postfix.rewritten(_plain(routes), in_doubt=False)
+    return tuple(route.as_kept() if route.recipient in aliases else route for route in routes)
+
+
+def _plain(routes: Iterable[RecipientRoute]) -> list[str]:
+    return [route.recipient for route in routes if is_plain(route.recipient)]
 
 
 def route_of_queued(route: RecipientRoute, postfix: PostfixView, size: int) -> RecipientRoute:

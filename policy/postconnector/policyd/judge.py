@@ -38,7 +38,7 @@ from postconnector.policyd.decision_log import log_decision, queue_id
 from postconnector.policyd.open_messages import OpenMessages
 from postconnector.policyd.protocol import PROBE, Outline, Request
 from postconnector.postfix.agent_path import RETURN_CONTEXT, agent_path
-from postconnector.postfix.listener import Listener, listener_told
+from postconnector.postfix.listener import NOT_PUBLISHED, Listener, listener_told
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.outcome import Candidate, Selected
 
@@ -213,7 +213,7 @@ class Judge:
             self._postfix,
             recipients,
             size,
-            maps_late=not listener.maps_addresses,
+            maps_late=listener.maps_late,
         )
 
     def _filter(self, request: Request, detour: Candidate) -> str:
@@ -225,11 +225,18 @@ class Judge:
         for name in connectors_of(message.recipients):
             self._decided(name, message.stage.value, word_of(verdict))
         if isinstance(verdict, TakeAgentPath):
-            log_decision("filter", request, f"to the agent: {verdict.why}")
-            return f"FILTER {agent_path(self._local.organization.host, _listener(request).way)}"
+            return self._to_the_agent(request, verdict.why)
         reply = f"{verdict.code} {verdict.enhanced} {verdict.text}"
         log_decision("reject", request, reply)
         return reply
+
+    def _to_the_agent(self, request: Request, why: str) -> str:
+        way = _listener(request).way
+        if way is None:
+            log.warning("%s: %s", queue_id(request), NOT_PUBLISHED)
+            return TRY_LATER
+        log_decision("filter", request, f"to the agent: {why}")
+        return f"FILTER {agent_path(self._local.organization.host, way)}"
 
     def _without_recipients(self, request: Request) -> str:
         """We were not there at RCPT TO (a restart), at least not for all."""

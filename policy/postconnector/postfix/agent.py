@@ -15,7 +15,6 @@ from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.listener import ways_back
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.milter import asking_parameters
 from postconnector.postfix.service_names import AGENT_PATH_SERVICE, AGENT_SERVICE, on_way
 from postconnector.postfix.settings import Setting
 from postconnector.postfix.table_names import agent_certificate, agent_password
@@ -42,8 +41,7 @@ def agent_services(local: LocalRouting, facts: PostfixFacts) -> Iterator[Service
         settings = (*_talks_to_the_agent(AGENT_SERVICE, facts), *_like_smtp())
         yield Service(AGENT_SERVICE, connectors, settings, program="lmtp")
     if local.has_connectors:
-        asking = asking_parameters(local.organization.host)
-        for way, listener in ways_back(facts, asking).items():
+        for way, listener in ways_back(facts, local.organization.host).items():
             name = on_way(AGENT_PATH_SERVICE, way)
             settings = (*_talks_to_the_agent(name, facts), *agent_path_settings(way))
             yield Service(name, (), settings, program="lmtp")

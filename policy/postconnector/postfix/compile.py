@@ -13,7 +13,7 @@ from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Servi
 from postconnector.postfix.conflicts import conflicts
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
-from postconnector.postfix.listener import telling
+from postconnector.postfix.listener import asked_restrictions, telling
 from postconnector.postfix.live_routes import (
     live_transport,
     lookup_warnings,
@@ -23,8 +23,6 @@ from postconnector.postfix.live_routes import (
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.milter import (
-    asked_restrictions,
-    asking_parameters,
     milter_conflicts,
     milter_parameters,
     milter_tables,
@@ -160,7 +158,7 @@ def _default_route(
 
 def _policy_parameters(local: LocalRouting, facts: PostfixFacts) -> Iterator[Parameter]:
     host = local.organization.host
-    listener = telling(facts, asking_parameters(host))
+    listener = telling(facts, host)
     for name in asked_restrictions(host):
         asked = _policy_service(host, f" {{ policy_context={listener} }},")
         yield Parameter(name, joined(asked, facts.parameter(name)), "MaxMessageSize")

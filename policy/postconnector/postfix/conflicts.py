@@ -10,9 +10,15 @@ from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import EVERYTHING, HostEntries
-from postconnector.postfix.listener import asked_behind, listeners
+from postconnector.postfix.listener import (
+    PICKUP,
+    asking_parameters,
+    behind_filters,
+    content_filters,
+    is_asked_behind,
+    not_asking_behind,
+)
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.postfix.milter import asking_parameters
 from postconnector.postfix.native import next_hop, tls_demand
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.sharing import policy_keys
@@ -181,21 +187,25 @@ def _unasking(facts: PostfixFacts) -> Iterator[str]:
 
 def _content_filters(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
     """FILTER has a message go to a connector, or to the agent, in place of the content filter."""
-    filtering = sorted({each.content_filter for each in listeners(facts).values()} - {""})
-    if not filtering:
+    filters = ", ".join(content_filters(facts))
+    if not filters:
         return
-    asking = asking_parameters(host)
-    if behind := asked_behind(facts, asking):
+    if is_asked_behind(facts, host):
         yield (
-            f"what the content filter {', '.join(filtering)} gets is judged where it comes back, by"
-            f" {', '.join(behind)}: connectors that depend on the size are found there, not before;"
-            " if it comes back elsewhere, have that ask the policy service too"
+            f"mail that its size moves to another connector is moved behind the content filter"
+            f" {filters}: where it comes back, which may be {', '.join(behind_filters(facts))}, the"
+            " rules are asked again; if it comes back elsewhere, have them asked there too"
         )
     else:
+        own = f"no {' or '.join(asking_parameters(host))} of its own in master.cf"
+        needed = ", ".join(
+            f"{name} ({'[host] milter' if name == PICKUP else own})"
+            for name in not_asking_behind(facts, host)
+        )
         yield (
-            "a message that its size moves to another connector passes the content filter"
-            f" {', '.join(filtering)} by (FILTER); to have it filtered, ask the policy service"
-            f" where it comes back: take {' and '.join(asking)} out of that service in master.cf"
+            "mail that its size moves to another connector passes the content filter"
+            f" {filters} by (FILTER); to have it filtered, have the rules asked again where it may"
+            f" come back: {needed}"
         )
 
 

@@ -65,8 +65,8 @@ class PostfixFacts:
     `hostname`: its myhostname. `smtp_chroot`: the chroot column of its smtp(8) service.
     `parameters`: the values of COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version
     does not know is empty. `missing_files`: parameters that name a file or folder that is not
-    there. `services`: the names of all services in master.cf; `smtpd_services`: of those that are
-    smtpd(8), such as smtp/inet. `service_settings`: the settings (-o) in it, by names such as
+    there. `services`: the names of all services in master.cf; `programs`: what they run, by
+    names such as smtp/inet. `service_settings`: the settings (-o) in it, by names such as
     smtp/inet/relayhost; `queueing`: what those of QUEUEING_PARAMETERS come to.
     """
 
@@ -81,7 +81,7 @@ class PostfixFacts:
     parameters: Mapping[str, str] = field(default_factory=dict)
     missing_files: tuple[str, ...] = ()
     services: frozenset[str] = frozenset()
-    smtpd_services: tuple[str, ...] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
     service_settings: Mapping[str, str] = field(default_factory=dict)
     queueing: Mapping[str, str] = field(default_factory=dict)
 

@@ -25,7 +25,6 @@ _TRUST = ("smtp_tls_CAfile", "smtp_tls_CApath")
 _MAP_TYPES = ("lmdb", "cdb", "hash")
 _COMMAND_TIMEOUT = 120.0
 _SETTLED = 5.0
-_SMTPD = "smtpd"
 _DEFAULT_DIRECTORY = "/etc/postfix"
 
 
@@ -97,7 +96,7 @@ class PostfixHost:
                 f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
                 " install one (Debian: postfix-lmdb)"
             )
-        chroots, programs = (_fields(directory, name) for name in ("chroot", "command"))
+        chroots, commands = (_fields(directory, name) for name in ("chroot", "command"))
         return PostfixFacts(
             config_directory=self.config_directory,
             queue_directory=Path(expanded["queue_directory"]),
@@ -108,7 +107,7 @@ class PostfixHost:
             syslog_name=expanded["syslog_name"],
             smtp_chroot=chroots.get("smtp/unix", "-"),
             services=frozenset(name.partition("/")[0] for name in chroots),
-            smtpd_services=tuple(n for n, run in programs.items() if run.split()[0] == _SMTPD),
+            programs={name: command.partition(" ")[0] for name, command in commands.items()},
             parameters={
                 **_parameters(directory, COPIED_PARAMETERS),
                 **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},

@@ -9,60 +9,72 @@ master.cf.
 """
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 
-from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.service_names import MAPS_LATE
+from postconnector.model.organization import AskMilter, HostSettings
+from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, RESTRICTIONS, PostfixFacts
+from postconnector.postfix.service_names import FILTERED, MAPS_LATE, WAY
 
+PICKUP = "pickup/unix"
+SMTPD_MILTERS, SMTPD_MILTER_MAPS = "smtpd_milters", "smtpd_milter_maps"
 _FILTER = "content_filter"
 _OVERRIDES = "receive_override_options"
 _NO_MAPPINGS, _NO_MILTERS = "no_address_mappings", "no_milters"
-SMTPD_MILTERS = "smtpd_milters"
-_PICKUP = "pickup/unix"
-_WAY = re.compile(rf"{MAPS_LATE}|({MAPS_LATE}-)?[0-9a-f]{{8}}")
+NOT_PUBLISHED = (
+    "content_filter or receive_override_options of the listener are others than when connectors"
+    " were published, so there is no way back from the agent: run postconnector apply"
+)
+"""Why what would take the agent path has to wait."""
+
 _ASKED_HERE, _ASKED_BEHIND = "asked-here", "asked-behind"
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """`content_filter`: where it sends messages; empty: none. `maps_addresses`: whether aliases and
-    canonical addresses are followed there. `asked_behind`: the rules are asked once more where
+    """`content_filter`: where it sends messages; empty: none. `maps_late`: it leaves it to others
+    to follow aliases and canonical addresses. `asked_behind`: the rules are asked once more where
     messages come back from the filter, so that it need not be passed by for a connector that takes
-    larger ones. `ways`: those that are published.
+    larger ones. `ways`: the ways back from the agent that are published.
     """
 
     content_filter: str = ""
-    maps_addresses: bool = True
+    maps_late: bool = False
     asked_behind: bool = False
     ways: frozenset[str] = frozenset()
 
     @property
-    def way(self) -> str:
-        """Which of the ways back from the agent is its own; empty: the usual one, which is also
-        that of a listener that is new since connectors were published.
-        """
-        return way if (way := self.own_way) in self.ways else ""
+    def way(self) -> str | None:
+        """By which what it takes comes back from the agent; empty: by the usual one.
 
-    @property
-    def own_way(self) -> str:
-        """The same, published or not: a word in names of services."""
-        words = [] if self.maps_addresses else [MAPS_LATE]
-        if self.content_filter:
-            words.append(sha256(self.content_filter.encode()).hexdigest()[:8])
-        return "-".join(words)
+        None where there is none, because the listener was changed since connectors were published.
+        A filter that is another now is still better than none.
+        """
+        usual = _way(maps_late=self.maps_late, filtered=bool(self.content_filter))
+        if not usual:
+            return ""
+        candidates = (f"{usual}-{_digits(self.content_filter)}", usual)
+        return next((way for way in candidates if way in self.ways), None)
 
     @property
     def maps_on_return(self) -> bool:
         """Whether nobody else does that for what comes back from the agent."""
-        return not self.maps_addresses and not self.content_filter
+        return self.maps_late and not self.content_filter
+
+
+def _way(*, maps_late: bool, filtered: bool, digits: str = "") -> str:
+    words = (MAPS_LATE if maps_late else "", FILTERED if filtered else "", digits)
+    return "-".join(filter(None, words))
+
+
+def _digits(content_filter: str) -> str:
+    return sha256(content_filter.encode()).hexdigest()[:8]
 
 
 def is_way(text: str) -> bool:
     """Whether a text may be one of the ways back but the usual one."""
-    return _WAY.fullmatch(text) is not None
+    return re.fullmatch(WAY, text) is not None
 
 
 def maps_late(way: str) -> bool:
@@ -72,66 +84,108 @@ def maps_late(way: str) -> bool:
 
 def listeners(facts: PostfixFacts) -> dict[str, Listener]:
     """Those of a host, by names such as smtp/inet."""
+    smtpd = (name for name, program in facts.programs.items() if program == "smtpd")
     return {
         name: Listener(
-            _effective(facts, name, _FILTER),
-            _NO_MAPPINGS not in _effective(facts, name, _OVERRIDES),
+            _effective(facts, name, _FILTER), _NO_MAPPINGS in _effective(facts, name, _OVERRIDES)
         )
-        for name in sorted({_PICKUP, *facts.smtpd_services})
+        for name in sorted({PICKUP, *smtpd})
     }
 
 
-def ways_back(facts: PostfixFacts, asking: Collection[str]) -> dict[str, Listener]:
+def content_filters(facts: PostfixFacts) -> list[str]:
+    """All that a host has."""
+    return sorted({each.content_filter for each in listeners(facts).values()} - {""})
+
+
+def ways_back(facts: PostfixFacts, host: HostSettings) -> dict[str, Listener]:
     """The ways back from the agent that a host needs, by their words, with a listener of each.
 
-    `asking`: see `asked_behind`.
+    The filter of main.cf, or the only one, has the plain word: it may change while mail is on its
+    way.
     """
-    again = bool(asked_behind(facts, asking))
-    found = {
-        each.own_way: replace(each, asked_behind=again and bool(each.content_filter))
-        for each in listeners(facts).values()
-    }
-    return dict(sorted({"": Listener(), **found}.items()))
+    filters, again = content_filters(facts), is_asked_behind(facts, host)
+    main = facts.parameter(_FILTER) or (filters[0] if len(filters) == 1 else "")
+    found = {"": Listener()}
+    for each in listeners(facts).values():
+        digits = "" if each.content_filter in ("", main) else _digits(each.content_filter)
+        way = _way(maps_late=each.maps_late, filtered=bool(each.content_filter), digits=digits)
+        if way:
+            found[way] = replace(each, asked_behind=again and bool(each.content_filter))
+    return dict(sorted(found.items()))
 
 
-def asked_behind(facts: PostfixFacts, asking: Collection[str]) -> list[str]:
-    """Where messages come back from a content filter, if the rules are asked again there.
+def asked_restrictions(host: HostSettings) -> tuple[str, ...]:
+    """Where smtpd(8) asks the policy service: not at the end of data what the milter judges there
+    by the same rules, and with the headers."""
+    if host.milter is not AskMilter.SMTP:
+        return RESTRICTIONS
+    return tuple(name for name in RESTRICTIONS if name != END_OF_DATA_RESTRICTIONS)
 
-    It can't be known which listener that is: every one without a content filter has to ask.
-    `asking`: the parameters that have it ask.
+
+def asking_parameters(host: HostSettings) -> tuple[str, ...]:
+    """What has a listener ask the rules at all times; one of its own in master.cf prevents that."""
+    by_milter = (SMTPD_MILTERS, SMTPD_MILTER_MAPS) if host.milter is AskMilter.SMTP else ()
+    return (*asked_restrictions(host), *by_milter)
+
+
+def behind_filters(facts: PostfixFacts) -> list[str]:
+    """The listeners where messages may come back from a content filter.
+
+    It can't be known which: all that have none. One that pipe(8) runs may bring them back by
+    sendmail(1).
     """
+    transports = (each.partition(":")[0] for each in content_filters(facts))
+    piped = any(facts.programs.get(f"{name}/unix") == "pipe" for name in transports)
     found = listeners(facts)
-    if not any(each.content_filter for each in found.values()):
-        return []
-    behind = [n for n, each in found.items() if not each.content_filter and n != _PICKUP]
-    return behind if all(_asks(facts, name, asking) for name in behind) else []
+    smtpd = [name for name, each in found.items() if not each.content_filter and name != PICKUP]
+    return [*smtpd, *([PICKUP] if piped or not smtpd else [])]
 
 
-def _asks(facts: PostfixFacts, service: str, asking: Collection[str]) -> bool:
-    if SMTPD_MILTERS in asking and _NO_MILTERS in _effective(facts, service, _OVERRIDES):
+def is_asked_behind(facts: PostfixFacts, host: HostSettings) -> bool:
+    """Whether the rules are asked again wherever messages may come back from a content filter."""
+    return bool(content_filters(facts)) and not not_asking_behind(facts, host)
+
+
+def not_asking_behind(facts: PostfixFacts, host: HostSettings) -> list[str]:
+    """Those of them where the rules are not asked again."""
+    return [name for name in behind_filters(facts) if not _asks(facts, name, host)]
+
+
+def _asks(facts: PostfixFacts, listener: str, host: HostSettings) -> bool:
+    if listener == PICKUP:
+        return host.milter is not AskMilter.NONE
+    if host.milter is AskMilter.SMTP and (
+        facts.parameter(SMTPD_MILTER_MAPS) or _NO_MILTERS in _effective(facts, listener, _OVERRIDES)
+    ):
         return False
-    return not any(f"{service}/{parameter}" in facts.service_settings for parameter in asking)
+    own = (f"{listener}/{name}" for name in asking_parameters(host))
+    return not any(setting in facts.service_settings for setting in own)
 
 
-def telling(facts: PostfixFacts, asking: Collection[str]) -> str:
-    """How a listener says of itself what it is, as main.cf has it; read by `listener_told`."""
-    asked = _ASKED_BEHIND if asked_behind(facts, asking) else _ASKED_HERE
-    words = " ".join((asked, *filter(None, ways_back(facts, asking))))
-    return f"{words}; ${_FILTER}; ${_OVERRIDES}"
+def telling(facts: PostfixFacts, host: HostSettings, listener: Listener | None = None) -> str:
+    """How a listener says of itself what it is, as main.cf has it; read by `listener_told`.
+
+    `listener`: one that can't put in itself what it has.
+    """
+    asked = _ASKED_BEHIND if is_asked_behind(facts, host) else _ASKED_HERE
+    words = " ".join((asked, *filter(None, ways_back(facts, host))))
+    if listener is None:
+        return f"{words}; ${_FILTER}; ${_OVERRIDES}"
+    return f"{words}; {listener.content_filter}; {_NO_MAPPINGS if listener.maps_late else ''}"
 
 
 @lru_cache(maxsize=1000)
 def listener_told(text: str | None) -> Listener:
     """The listener that says `text` of itself; of another text nothing is known."""
     words, _, rest = (text or "").partition(";")
-    content_filter, _, overrides = rest.partition(";")
+    content_filter, _, overrides = (part.strip() for part in rest.partition(";"))
     asked, *ways = words.split() or [""]
     if asked not in (_ASKED_HERE, _ASKED_BEHIND):
         return Listener()
-    content_filter = content_filter.strip()
     return Listener(
         content_filter,
-        _NO_MAPPINGS not in overrides,
+        _NO_MAPPINGS in overrides,
         bool(content_filter) and asked == _ASKED_BEHIND,
         frozenset(ways),
     )

@@ -9,16 +9,25 @@ from postconnector.enforcement.marker import NAME, to_the_agent
 from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.agent_path import agent_path
 from postconnector.postfix.compiled import Parameter, Table
-from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, RESTRICTIONS, PostfixFacts
-from postconnector.postfix.listener import SMTPD_MILTERS, telling, ways_back
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.listener import (
+    PICKUP,
+    SMTPD_MILTER_MAPS,
+    SMTPD_MILTERS,
+    listeners,
+    telling,
+    ways_back,
+)
 from postconnector.postfix.lookup_tables import joined
 from postconnector.postfix.table_names import MILTER_TABLE
 
 _TIMEOUT = "20s"
 """As for the policy service."""
 
-LISTENER_MACRO = "{postconnector_listener}"
-"""What a listener says of itself."""
+LISTENER_MACRO, PICKUP_MACRO = "{postconnector_listener}", "{postconnector_pickup}"
+"""What a listener says of itself; and what is said of pickup(8), as it is cleanup(8) that asks the
+milter about its mail.
+"""
 
 _HEADER_CHECKS = "milter_header_checks"
 _MACROS = "milter_macro_defaults"
@@ -39,8 +48,12 @@ def milter_parameters(host: HostSettings, facts: PostfixFacts) -> Iterator[Param
         theirs = facts.parameter(name)
         yield Parameter(name, joined(theirs, ours), "MaxMessageSize")
     if host.milter is not AskMilter.NONE:
-        macro = f"{{ {LISTENER_MACRO} = {telling(facts, asking_parameters(host))} }}"
-        yield Parameter(_MACROS, joined(facts.parameter(_MACROS), macro), "content filters")
+        pickup = telling(facts, host, listeners(facts)[PICKUP])
+        macros = (
+            f"{{ {LISTENER_MACRO} = {telling(facts, host)} }}",
+            f"{{ {PICKUP_MACRO} = {pickup} }}",
+        )
+        yield Parameter(_MACROS, joined(facts.parameter(_MACROS), *macros), "content filters")
         checks, theirs = facts.pattern_table(MILTER_TABLE), facts.parameter(_HEADER_CHECKS)
         yield Parameter(
             _HEADER_CHECKS,
@@ -49,26 +62,12 @@ def milter_parameters(host: HostSettings, facts: PostfixFacts) -> Iterator[Param
         )
 
 
-def asked_restrictions(host: HostSettings) -> tuple[str, ...]:
-    """Where smtpd(8) asks the policy service: not at the end of data what the milter judges there
-    by the same rules, and with the headers."""
-    if host.milter is not AskMilter.SMTP:
-        return RESTRICTIONS
-    return tuple(name for name in RESTRICTIONS if name != END_OF_DATA_RESTRICTIONS)
-
-
-def asking_parameters(host: HostSettings) -> tuple[str, ...]:
-    """What has a listener ask the rules at all times; one of its own in master.cf prevents that."""
-    by_milter = (SMTPD_MILTERS,) if host.milter is AskMilter.SMTP else ()
-    return (*asked_restrictions(host), *by_milter)
-
-
 def milter_tables(host: HostSettings, facts: PostfixFacts) -> Iterator[Table]:
     """header_checks(5): the one line that the milter's marker is."""
     if host.milter is not AskMilter.NONE:
         entries = (
             (f"/^{NAME}:[[:blank:]]{to_the_agent(way)}$/", f"FILTER {agent_path(host, way)}")
-            for way in ways_back(facts, asking_parameters(host))
+            for way in ways_back(facts, host)
         )
         yield Table(MILTER_TABLE, tuple(entries), patterns=True)
 
@@ -87,10 +86,12 @@ def milter_conflicts(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
 
 
 def _by_client(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
-    if facts.parameter("smtpd_milter_maps"):
+    in_master_cf = [s for s in facts.service_settings if s.endswith(f"/{SMTPD_MILTER_MAPS}")]
+    in_main_cf = [f"{SMTPD_MILTER_MAPS} of main.cf"] if facts.parameter(SMTPD_MILTER_MAPS) else []
+    for where in (*in_main_cf, *(f"{setting} of master.cf" for setting in in_master_cf)):
         yield (
-            "smtpd_milter_maps of main.cf gives some clients other milters: their mail is not"
-            f" judged by ours; add {host.milter_service} there"
+            f"{where} gives some clients other milters: their mail is not judged by ours; add"
+            f" {host.milter_service} there"
         )
     for setting, value in facts.service_settings.items():
         if setting.endswith("/receive_override_options") and "no_milters" in value:

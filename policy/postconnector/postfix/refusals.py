@@ -1,10 +1,12 @@
 """Why connectors can't be published to a host at all: some mail would take the wrong way. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from postconnector.model.problem import quoted
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
+from postconnector.postfix.listener import content_filters
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop
 from postconnector.postfix.own_domains import OwnNames
@@ -13,6 +15,7 @@ from postconnector.postfix.tables import kept_domains
 from postconnector.selection.outcome import Candidate
 
 OLDEST = (3, 5)
+_NOT_IN_NEXT_HOPS = re.compile(r"[\s{},;]")
 _PARENTS = "parent_domain_matches_subdomains"
 _ROUTING = ("transport_maps", "default_transport", "relayhost", "relay_transport")
 _BY_SENDER = ("sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps")
@@ -44,10 +47,21 @@ def refusals(
                 f"master.cf sets {setting}: trivial-rewrite(8) would not see the routes of"
                 " connectors; set it in main.cf instead"
             )
+    yield from _odd_content_filters(facts)
     yield from _taken_names(facts, set(services))
     yield from _unknown_routes(local, own, entries)
     if default is not None and not next_hop(default.connector):
         yield from _by_sender_beside_dns(default, facts)
+
+
+def _odd_content_filters(facts: PostfixFacts) -> Iterator[str]:
+    """What comes back from the agent has to be given to just the same."""
+    for content_filter in content_filters(facts):
+        if _NOT_IN_NEXT_HOPS.search(content_filter):
+            yield (
+                f"the content_filter {quoted(content_filter)} has blanks, braces, commas or"
+                " semicolons, which belong to no transport:nexthop; take them out"
+            )
 
 
 def _taken_names(facts: PostfixFacts, services: set[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ cleanup(8) does so when it queues a message, after smtpd(8) and milters were ask
 """
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from postconnector.postfix.host import PostfixError, PostfixHost
@@ -31,7 +31,8 @@ class RewrittenAddresses:
         self._is_unknown = False
 
     def among(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
-        """Those that become others; `in_doubt`: or may, as any may where a table can't be asked.
+        """Those that become others; `in_doubt`: or stay beside them, or may do so, as any may
+        where a table can't be asked.
 
         For plain addresses. Raises PostfixError where Postfix can't be asked at all.
         """
@@ -56,7 +57,7 @@ class RewrittenAddresses:
         self._remembered.begin()
 
     def _found(self, addresses: Sequence[str]) -> dict[str, bool | None]:
-        """Whether each becomes others; None where it can't be told."""
+        """Whether each becomes others; None where it stays beside them, or it can't be told."""
         keys = {each: list(self._keys(each)) for each in addresses}
         wanted = dict.fromkeys(chain.from_iterable(keys.values()))
         answers = []
@@ -69,11 +70,7 @@ class RewrittenAddresses:
         if self._is_unknown:
             return dict.fromkeys(addresses)
         return {
-            each: any(
-                answer.get(key, each).strip().lower() != each.lower()
-                for answer in answers
-                for key in keys[each]
-            )
+            each: _becomes_others(each, [a[key] for a in answers for key in keys[each] if key in a])
             for each in addresses
         }
 
@@ -90,6 +87,13 @@ class RewrittenAddresses:
     def _without_extension(self, local_part: str) -> str:
         places = [at for mark in self._delimiters if (at := local_part.find(mark, 1)) > 0]
         return local_part[: min(places)] if places else local_part
+
+
+def _becomes_others(address: str, answers: Iterable[str]) -> bool | None:
+    """Going by what tables say of it; see `_found`."""
+    found = {each.lower() for answer in answers for each in elements(answer)}
+    others = found - {address.lower()}
+    return None if others and others != found else bool(others)
 
 
 def _those_of(

@@ -22,8 +22,13 @@ RETURN_SERVICE = "pc-agent-return"
 RETURN_CLEANUP_SERVICE = "pc-agent-cleanup"
 """The service that queues what was taken back."""
 
-MAPS_LATE = "late"
-"""What the services of a way back are called that takes addresses as the sender wrote them."""
+MAPS_LATE, FILTERED = "late", "filtered"
+"""What the services of a way back are called that takes addresses as the sender wrote them, and
+that leads to a content filter.
+"""
+
+WAY = rf"{MAPS_LATE}|(?:{MAPS_LATE}-)?{FILTERED}(?:-[0-9a-f]{{8}})?"
+"""What stands behind a hyphen in their names."""
 
 _OTHER = re.compile(r"[^a-z0-9]+")
 _LONGEST = 32
@@ -31,7 +36,7 @@ _AGENTS = "|".join(
     name.removeprefix(PREFIX)
     for name in (AGENT_SERVICE, AGENT_PATH_SERVICE, RETURN_SERVICE, RETURN_CLEANUP_SERVICE)
 )
-_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^({_AGENTS})(-{MAPS_LATE})?$")
+_NEEDS_HASH = re.compile(rf"^$|(^|-)[0-9a-f]{{8}}$|^({_AGENTS})(-({WAY}))?$")
 """Nothing left of the name, what could be mistaken for one with a hash, or the agent's."""
 
 

@@ -13,6 +13,8 @@ from postconnector.delivery.smtp.extensions import Extensions
 _NOT_IN_COMMANDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """What would end a command, or is no UTF-8. No address that came by LMTP has it."""
 
+_PLAIN_IN_XTEXT = re.compile("[!-*,-<>-~]")
+
 REQUIRETLS_MISSING = Reply(
     550,
     "5.7.30",
@@ -44,6 +46,27 @@ def recipient_refusal(recipient: EnvelopeRecipient, extensions: Extensions) -> R
     if not _is_sayable(recipient.address):
         return Reply(553, "5.1.3", ("the recipient's address has control characters",))
     return None if recipient.address.isascii() else _smtputf8_missing(extensions)
+
+
+def xforward_command(envelope: Envelope, extensions: Extensions) -> str | None:
+    """XFORWARD (Postfix' XFORWARD_README) with what is known of where the message came from; None
+    if nothing is, or nobody wants to know.
+    """
+    offered = extensions.keywords.get("XFORWARD", ())
+    words = [
+        f"{name}={_xtext(value) if value else '[UNAVAILABLE]'}"
+        for name, value in envelope.forwarded.items()
+        if name in offered
+    ]
+    return f"XFORWARD {' '.join(words)}" if words else None
+
+
+def _xtext(text: str) -> str:
+    """RFC 3461, 4."""
+    return "".join(
+        chr(octet) if _PLAIN_IN_XTEXT.match(chr(octet)) else f"+{octet:02X}"
+        for octet in text.encode()
+    )
 
 
 def mail_command(

@@ -18,6 +18,7 @@ class Stage(Enum):
     EHLO = "EHLO command"
     TLS = "STARTTLS command"
     LOGIN = "AUTH command"
+    XFORWARD = "XFORWARD command"
     MAIL = "MAIL FROM command"
     RCPT = "RCPT TO command"
     DATA = "DATA command"

@@ -11,6 +11,7 @@ from postconnector.delivery.smtp.parameters import (
     rcpt_command,
     recipient_refusal,
     uses_smtputf8,
+    xforward_command,
 )
 from postconnector.delivery.smtp.settings import Timeouts
 from postconnector.delivery.smtp.steps import (
@@ -83,6 +84,7 @@ class Exchange:
         if not self._asked:
             return
         recipients = tuple(self._envelope.recipients[number] for number in self._asked)
+        yield from self._forward()
         utf8 = uses_smtputf8(self._envelope, self._content, recipients)
         mail = mail_command(self._envelope, self._content, recipients, self._extensions)
         rcpts = [rcpt_command(each, self._extensions, with_smtputf8=utf8) for each in recipients]
@@ -103,6 +105,13 @@ class Exchange:
         if self._has_accepted:
             yield Send(("DATA",))
             yield from self._data()
+
+    def _forward(self) -> Dialogue[None]:
+        """Whoever does not believe us takes the message as ours: no reason not to send it."""
+        xforward = xforward_command(self._envelope, self._extensions)
+        if xforward is not None:
+            yield Send((xforward,))
+            yield from self._receive(self._timeouts.mail, Stage.XFORWARD)
 
     def fail(self, error: SessionFailedError) -> None:
         """The session broke: who has no final answer gets this one."""
