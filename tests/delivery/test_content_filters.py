@@ -30,18 +30,28 @@ class Host:
 
     administrator: Administrator
     peer: Peer
+    content_filter: ContentFilter
     front: int
 
-    def submit(self, *recipients: str, size: int) -> tuple[int, str]:
-        """The reply to the message; no recipient is refused before."""
+    def submit(self, *recipients: str, size: int, client: str | None = None) -> tuple[int, str]:
+        """The reply to the message; no recipient is refused before. `client`: from which address
+        it is said to have come.
+        """
         message = compose(recipients[0], size, "<filtered@contoso.test>")
         with smtplib.SMTP("127.0.0.1", self.front, "client.contoso.test", timeout=30) as session:
             session.ehlo()
+            if client is not None:
+                assert session.docmd("XFORWARD", f"ADDR={client}")[0] == 250
             session.mail(SENDER)
             for recipient in recipients:
                 assert session.rcpt(recipient)[0] == 250
             code, text = session.data(message)
         return code, text.decode()
+
+    def submit_by_sendmail(self, *recipients: str, size: int) -> None:
+        """The same by sendmail(1)."""
+        message = compose(recipients[0], size, "<filtered@contoso.test>").replace(b"\r\n", b"\n")
+        self.administrator.host.sendmail(SENDER, recipients, message)
 
     def arrived(self, count: int) -> dict[str, bool]:
         """To whom it has gone, at the peer and on the host, and whether the filter had seen it."""
@@ -79,9 +89,10 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
     the policy service is asked there.
     """
     front, back = free_port(), free_port()
-    scanner = f"smtp:[127.0.0.1]:{enter.enter_context(ContentFilter(back)).port}"
+    content_filter = enter.enter_context(ContentFilter(back))
+    scanner = f"smtp:[127.0.0.1]:{content_filter.port}"
 
-    def make(*, in_main_cf: bool, late: bool, asked: bool) -> Host:
+    def make(*, in_main_cf: bool, late: bool, asked: bool, more: str = "") -> Host:
         settings = {"content_filter": scanner}
         if late:
             settings["receive_override_options"] = "no_address_mappings"
@@ -89,18 +100,21 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
         host = new_host(
             {
                 "virtual_alias_maps": "inline:{ sales@contoso.test=bob@contoso.test,"
-                " two@other.test=two@small.test }",
+                " two@other.test=two@small.test, three@tiny.test=bob@contoso.test }",
+                "smtp_send_xforward_command": "yes",
+                "smtpd_authorized_xforward_hosts": "127.0.0.0/8",
                 "virtual_mailbox_maps": f"inline:{{ bob@contoso.test=all/, {SENDER}=all/ }}",
                 **(settings if in_main_cf else {}),
             },
             master_cf=f"127.0.0.1:{front} inet n - y - - smtpd\n{'' if in_main_cf else own}"
             f"127.0.0.1:{back} inet n - y - - smtpd\n{'' if asked else NOT_ASKING}"
             "  -o content_filter=\n"
-            "  -o receive_override_options=no_unknown_recipient_checks,no_header_body_checks\n",
+            "  -o receive_override_options=no_unknown_recipient_checks,no_header_body_checks\n"
+            f"{more}",
             delivery_agent=True,
         )
         host.publish(connectors(peer))
-        return Host(host, peer, front)
+        return Host(host, peer, content_filter, front)
 
     return make
 
@@ -143,17 +157,67 @@ def test_what_nobody_takes_is_refused_in_front_of_the_filter(
     assert (code, text[:5]) == (552, "5.3.4")
 
 
+@pytest.mark.parametrize("in_main_cf", [False, True], ids=["one listener", "main.cf"])
+def test_who_was_not_moved_is_not_moved_on_his_way_back(
+    filtered_host: FilteredHost, in_main_cf: bool
+) -> None:
+    """three@tiny.test is bob, though nobody knows when the message comes back."""
+    host = filtered_host(in_main_cf=in_main_cf, late=True, asked=False)
+    recipients = ("three@tiny.test", "sales@contoso.test", "a@small.test", "c@other.test")
+    assert host.submit(*recipients, size=50 * KB)[0] == 250
+    assert host.arrived(3) == dict.fromkeys(recipients[:3], True)
+    assert {each.message["X-Original-To"] for each in host.peer.received()} == {"a@small.test"}
+
+
+def test_the_filter_hears_from_where_the_message_came(filtered_host: FilteredHost) -> None:
+    host = filtered_host(in_main_cf=True, late=False, asked=False)
+    code, _ = host.submit("a@small.test", "c@other.test", size=50 * KB, client="203.0.113.7")
+    assert code == 250
+    assert host.arrived(1) == {"a@small.test": True}
+    assert host.content_filter.clients == ["203.0.113.7"]
+
+
+def test_until_a_changed_listener_is_published_the_agent_path_waits(
+    filtered_host: FilteredHost,
+) -> None:
+    host = filtered_host(in_main_cf=True, late=False, asked=False)
+    postfix = host.administrator.host
+    postfix.postconf("-e", "receive_override_options = no_address_mappings")
+    postfix.settle()
+    assert postfix.postfix("reload").returncode == 0
+    recipients = ("sales@contoso.test", "a@small.test", "c@other.test")
+    assert host.submit(*recipients, size=50 * KB)[0] == 451
+    assert "run postconnector apply" in host.administrator.policy_log.read_text()
+    assert host.administrator.run("apply").returncode == 0
+    assert host.submit(*recipients, size=50 * KB)[0] == 250
+    assert all(host.arrived(2).values())
+
+
+def with_milter(host: Host, enter: ExitStack) -> Host:
+    """Have it asked about mail by sendmail(1)."""
+    enter.enter_context(host.administrator.milter())
+    host.administrator.publish('[host]\nmilter = "sendmail"\n' + connectors(host.peer))
+    return host
+
+
+def test_by_sendmail_it_counts_what_pickup_has_in_master_cf(
+    filtered_host: FilteredHost, enter: ExitStack
+) -> None:
+    """No filter gets it, so that nobody is asked behind one."""
+    pickup = "pickup unix n - y 1 1 pickup\n  -o content_filter=\n"
+    host = with_milter(filtered_host(in_main_cf=True, late=False, asked=True, more=pickup), enter)
+    host.submit_by_sendmail("b@tiny.test", size=50 * KB)
+    assert host.arrived(1) == {"b@tiny.test": False}
+    last = [d.service for d in host.administrator.host.log.deliveries() if d.status == "sent"][-1]
+    assert last == "pc-small/smtp"
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["mapped before", "mapped behind"])
 def test_by_sendmail_the_milter_leads_it_the_same_way(
     filtered_host: FilteredHost, enter: ExitStack, late: bool
 ) -> None:
-    milter = '[host]\nmilter = "sendmail"\n'
-    host = filtered_host(in_main_cf=True, late=late, asked=False)
-    enter.enter_context(host.administrator.milter())
-    host.administrator.publish(milter + connectors(host.peer))
-    recipients = ("sales@contoso.test", "a@small.test", "c@other.test")
-    message = compose(recipients[0], 50 * KB, "<filtered@contoso.test>").replace(b"\r\n", b"\n")
-    host.administrator.host.sendmail(SENDER, recipients, message)
+    host = with_milter(filtered_host(in_main_cf=True, late=late, asked=False), enter)
+    host.submit_by_sendmail("sales@contoso.test", "a@small.test", "c@other.test", size=50 * KB)
     arrived = host.arrived(2)
     assert len(arrived) == 2
     assert all(arrived.values())

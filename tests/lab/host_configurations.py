@@ -319,11 +319,17 @@ def _read_netstring(stream: Any) -> str | None:
 
 
 class ContentFilter(_ListeningServer):
-    """An after-queue content filter: takes mail by SMTP, marks it, and gives it back."""
+    """An after-queue content filter: takes mail by SMTP, marks it, and gives it back.
+
+    `clients`: the addresses that it was told messages came from (XFORWARD).
+    """
 
     def __init__(self, return_port: int) -> None:
+        self.clients: list[str] = []
+        heard = self.clients
+
         class Handler(_FilterSession):
-            port = return_port
+            port, clients = return_port, heard
 
         super().__init__(Handler)
 
@@ -332,6 +338,7 @@ class _FilterSession(socketserver.StreamRequestHandler):
     """One SMTP session (RFC 5321); what comes by DATA is answered as the way back answers it."""
 
     port: int
+    clients: list[str]
 
     def handle(self) -> None:
         self._reply("220 filter.contoso.test ESMTP")
@@ -356,7 +363,13 @@ class _FilterSession(socketserver.StreamRequestHandler):
                 return
             case "RSET":
                 self._forget()
-            case "EHLO" | "HELO" | "NOOP":
+            case "EHLO":
+                self._reply("250-filter.contoso.test")
+                self._reply("250 XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT")
+                return
+            case "XFORWARD":
+                self.clients += re.findall(r"\bADDR=(\S+)", argument)
+            case "HELO" | "NOOP":
                 pass
             case _:
                 self._reply("502 5.5.2 Command unknown")

@@ -580,6 +580,13 @@ def test_certificates_are_files_of_their_service() -> None:
     assert result.certificates == {"certificates/pc-one.pem": b"PEM 1"}
 
 
+def test_a_content_filter_that_is_none_is_refused() -> None:
+    host = replace(AT_25, queueing={"smtp/inet/content_filter": "scan:{a  b}"})
+    result = compiled([connector()], host)
+    assert any("scan:{a  b}" in refusal for refusal in result.refusals)
+    assert "pc-agent-path-filtered" not in {service.name for service in result.services}
+
+
 # --- Warnings ---
 
 

@@ -98,6 +98,11 @@ def content_filters(facts: PostfixFacts) -> list[str]:
     return sorted({each.content_filter for each in listeners(facts).values()} - {""})
 
 
+def is_carried_over(content_filter: str) -> bool:
+    """Whether a content filter can be set for a way back just as it is."""
+    return re.search(r"[\s{},;]", content_filter) is None
+
+
 def ways_back(facts: PostfixFacts, host: HostSettings) -> dict[str, Listener]:
     """The ways back from the agent that a host needs, by their words, with a listener of each.
 
@@ -110,7 +115,7 @@ def ways_back(facts: PostfixFacts, host: HostSettings) -> dict[str, Listener]:
     for each in listeners(facts).values():
         digits = "" if each.content_filter in ("", main) else _digits(each.content_filter)
         way = _way(maps_late=each.maps_late, filtered=bool(each.content_filter), digits=digits)
-        if way:
+        if way and is_carried_over(each.content_filter):
             found[way] = replace(each, asked_behind=again and bool(each.content_filter))
     return dict(sorted(found.items()))
 

@@ -1,12 +1,11 @@
 """Why connectors can't be published to a host at all: some mail would take the wrong way. Pure."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from postconnector.model.problem import quoted
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
-from postconnector.postfix.listener import content_filters
+from postconnector.postfix.listener import content_filters, is_carried_over
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop
 from postconnector.postfix.own_domains import OwnNames
@@ -15,7 +14,6 @@ from postconnector.postfix.tables import kept_domains
 from postconnector.selection.outcome import Candidate
 
 OLDEST = (3, 5)
-_NOT_IN_NEXT_HOPS = re.compile(r"[\s{},;]")
 _PARENTS = "parent_domain_matches_subdomains"
 _ROUTING = ("transport_maps", "default_transport", "relayhost", "relay_transport")
 _BY_SENDER = ("sender_dependent_relayhost_maps", "sender_dependent_default_transport_maps")
@@ -57,7 +55,7 @@ def refusals(
 def _odd_content_filters(facts: PostfixFacts) -> Iterator[str]:
     """What comes back from the agent has to be given to just the same."""
     for content_filter in content_filters(facts):
-        if _NOT_IN_NEXT_HOPS.search(content_filter):
+        if not is_carried_over(content_filter):
             yield (
                 f"the content_filter {quoted(content_filter)} has blanks, braces, commas or"
                 " semicolons, which belong to no transport:nexthop; take them out"
