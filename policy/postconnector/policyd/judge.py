@@ -25,6 +25,7 @@ from postconnector.enforcement.recipient_route import (
     route_recipient,
 )
 from postconnector.enforcement.rule import (
+    Defer,
     NamedRule,
     TakeAgentPath,
     Verdict,
@@ -46,7 +47,8 @@ NOTHING_TO_SAY = "DUNNO"
 _NOBODYS = "postconnector.invalid"
 """A domain that no Postfix has (RFC 2606)."""
 
-TRY_LATER = "451 4.3.0 Connector policy service can't judge this message now"
+_NOT_NOW = Defer(451, "4.3.0", "Connector policy service can't judge this message now")
+TRY_LATER = f"{_NOT_NOW.code} {_NOT_NOW.enhanced} {_NOT_NOW.text}"
 
 Decided = Callable[[str, str, str], None]
 """Told the connector (empty: none), the stage and what was decided, for the metrics."""
@@ -222,21 +224,18 @@ class Judge:
         return f"FILTER {target}"
 
     def _say(self, request: Request, message: Message, verdict: Verdict) -> str:
+        way = _listener(request).way
+        if isinstance(verdict, TakeAgentPath) and way is None:
+            log.warning("%s: %s", queue_id(request), NOT_PUBLISHED)
+            verdict = _NOT_NOW
         for name in connectors_of(message.recipients):
             self._decided(name, message.stage.value, word_of(verdict))
         if isinstance(verdict, TakeAgentPath):
-            return self._to_the_agent(request, verdict.why)
+            log_decision("filter", request, f"to the agent: {verdict.why}")
+            return f"FILTER {agent_path(self._local.organization.host, way or '')}"
         reply = f"{verdict.code} {verdict.enhanced} {verdict.text}"
         log_decision("reject", request, reply)
         return reply
-
-    def _to_the_agent(self, request: Request, why: str) -> str:
-        way = _listener(request).way
-        if way is None:
-            log.warning("%s: %s", queue_id(request), NOT_PUBLISHED)
-            return TRY_LATER
-        log_decision("filter", request, f"to the agent: {why}")
-        return f"FILTER {agent_path(self._local.organization.host, way)}"
 
     def _without_recipients(self, request: Request) -> str:
         """We were not there at RCPT TO (a restart), at least not for all."""
