@@ -41,7 +41,9 @@ def test_a_request_as_postfix_sends_it() -> None:
 
 
 SAMPLES = sorted((Path(__file__).parent / "policy_requests").glob("*.txt"))
-USUAL = [path for path in SAMPLES if b"\npolicy_context=\n" in path.read_bytes()]
+NO_CONTEXT = b"\npolicy_context=\n"
+OUR_CONTEXT = b"\npolicy_context=asked-here filtered; scan:[::1]:10025; no_milters\n"
+USUAL = [path for path in SAMPLES if NO_CONTEXT in path.read_bytes()]
 ALWAYS_THERE = {"protocol_name", "client_address", "helo_name", "sender", "size", "queue_id"}
 
 
@@ -60,9 +62,10 @@ def test_requests_of_all_versions(path: Path) -> None:
     assert "".join(f"{n}={v}\n" for n, v in first.items()) + "\n" == data.decode()
 
 
+@pytest.mark.parametrize("context", [NO_CONTEXT, OUR_CONTEXT], ids=["none", "ours"])
 @pytest.mark.parametrize("path", USUAL, ids=lambda path: path.stem)
-def test_requests_of_all_versions_have_an_outline(path: Path) -> None:
-    data = path.read_bytes()
+def test_requests_of_all_versions_have_an_outline(path: Path, context: bytes) -> None:
+    data = path.read_bytes().replace(NO_CONTEXT, context)
     parser = RequestParser()
     assert [parser.outline(data)] == [outline_of(request) for request in parse(data)]
     assert not parser.pending
@@ -108,7 +111,8 @@ def test_an_outline_is_that_of_the_whole_request(path: Path, place: int, put: by
         [request] = parse(data)
         assert outline == outline_of(request)
         assert request["request"] == "smtpd_access_policy"
-        assert not request["policy_context"]
+        context = request["policy_context"]
+        assert not context or context.startswith("asked-")
 
 
 def test_values_with_equals_signs_and_other_letters() -> None:

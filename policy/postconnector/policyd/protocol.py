@@ -7,6 +7,8 @@ for are ignored, as the protocol wants it.
 import re
 from collections.abc import Iterator
 
+from postconnector.postfix.listener import TOLD
+
 MOST_BYTES = 64 * 1024
 MOST_ATTRIBUTES = 200
 
@@ -32,7 +34,7 @@ def _outlined(names: str, names_since_3_8: str) -> re.Pattern[str]:
         "recipient": f"({_ANY})",
         "instance": f"({_ANY})",
         "size": "([0-9]{0,19}+)",
-        "policy_context": "",
+        "policy_context": f"(?:{TOLD}{_ANY})?+",
     }
     lines, new = (
         "".join(f"{name}={values.get(name, _ANY)}\n" for name in each.split())
@@ -82,7 +84,7 @@ class RequestParser:
         """That of the one request that `data` is, as is so for nearly all that comes.
 
         None: who wants to know what it is must feed() it, which takes five times as long. It is
-        one of Postfix 3.2 to 3.10, by a listener without a smtpd_policy_service_policy_context.
+        one of Postfix 3.2 to 3.10, by a listener with the policy_context that is compiled, or none.
         """
         if self._buffer or len(data) > MOST_BYTES:
             return None

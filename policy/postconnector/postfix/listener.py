@@ -28,7 +28,10 @@ NOT_PUBLISHED = (
 )
 """Why what would take the agent path has to wait."""
 
-_ASKED_HERE, _ASKED_BEHIND = "asked-here", "asked-behind"
+TOLD = "asked-"
+"""How what a listener says of itself begins."""
+
+_ASKED_HERE, _ASKED_BEHIND = f"{TOLD}here", f"{TOLD}behind"
 
 
 @dataclass(frozen=True, slots=True)
