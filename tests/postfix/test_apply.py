@@ -330,7 +330,7 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
     for part in (
         "message_size_limit = 10240000: Postfix refuses larger messages before a connector is"
         ' asked, whatever MaxMessageSize of connector "Internet" says',
-        "a message that its size moves to another connector passes the content filter"
+        "mail that its size moves to another connector passes the content filter"
         " smtp:[127.0.0.1]:10025 by (FILTER)",
         'sender_dependent_default_transport_maps of main.cf wins over connector "Internet"',
         f"master.cf gives {listener}/inet restrictions of its own",
