@@ -92,7 +92,9 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
     content_filter = enter.enter_context(ContentFilter(back))
     scanner = f"smtp:[127.0.0.1]:{content_filter.port}"
 
-    def make(*, in_main_cf: bool, late: bool, asked: bool, more: str = "") -> Host:
+    def make(
+        *, in_main_cf: bool, late: bool, asked: bool, more: str = "", behind: str = ""
+    ) -> Host:
         settings = {"content_filter": scanner}
         if late:
             settings["receive_override_options"] = "no_address_mappings"
@@ -100,7 +102,8 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
         host = new_host(
             {
                 "virtual_alias_maps": "inline:{ sales@contoso.test=bob@contoso.test,"
-                " two@other.test=two@small.test, three@tiny.test=bob@contoso.test }",
+                " two@other.test=two@small.test, three@tiny.test=bob@contoso.test,"
+                " { beside@tiny.test = beside@tiny.test bob@contoso.test } }",
                 "smtp_send_xforward_command": "yes",
                 "smtpd_authorized_xforward_hosts": "127.0.0.0/8",
                 "virtual_mailbox_maps": f"inline:{{ bob@contoso.test=all/, {SENDER}=all/ }}",
@@ -109,7 +112,7 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
             master_cf=f"127.0.0.1:{front} inet n - y - - smtpd\n{'' if in_main_cf else own}"
             f"127.0.0.1:{back} inet n - y - - smtpd\n{'' if asked else NOT_ASKING}"
             "  -o content_filter=\n"
-            "  -o receive_override_options=no_unknown_recipient_checks,no_header_body_checks\n"
+            f"  -o receive_override_options=no_unknown_recipient_checks,{behind}\n"
             f"{more}",
             delivery_agent=True,
         )
@@ -167,6 +170,31 @@ def test_who_was_not_moved_is_not_moved_on_his_way_back(
     assert host.submit(*recipients, size=50 * KB)[0] == 250
     assert host.arrived(3) == dict.fromkeys(recipients[:3], True)
     assert {each.message["X-Original-To"] for each in host.peer.received()} == {"a@small.test"}
+
+
+@pytest.mark.parametrize("others", [(), ("b@tiny.test",), ("c@other.test",)], ids=len)
+def test_who_stays_beside_those_he_stands_for_is_not_moved_past_them(
+    filtered_host: FilteredHost, others: tuple[str, ...]
+) -> None:
+    host = filtered_host(in_main_cf=True, late=True, asked=False)
+    assert host.submit("beside@tiny.test", *others, size=50 * KB)[0] == 250
+    host.arrived(3 if "b@tiny.test" in others else 2)
+    assert len(host.administrator.host.mail()) == 1 + len(host.reported())
+    assert FILTER_MARK.encode() in b"".join(host.administrator.host.mail())
+
+
+def test_mail_that_came_back_from_the_filter_is_not_mapped_twice(
+    filtered_host: FilteredHost,
+) -> None:
+    """always_bcc adds one whenever addresses are mapped; here, in front of the filter."""
+    host = filtered_host(in_main_cf=True, late=False, asked=True, behind="no_address_mappings")
+    postfix = host.administrator.host
+    postfix.postconf("-e", "always_bcc = bob@contoso.test")
+    postfix.settle()
+    assert host.administrator.run("apply").returncode == 0
+    assert postfix.postfix("reload").returncode == 0
+    assert host.submit("a@small.test", "b@tiny.test", "c@other.test", size=50 * KB)[0] == 250
+    assert sorted(host.arrived(3)) == ["a@small.test", "b@tiny.test", "bob@contoso.test"]
 
 
 def test_the_filter_hears_from_where_the_message_came(filtered_host: FilteredHost) -> None:

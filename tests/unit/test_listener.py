@@ -9,7 +9,6 @@ import pytest
 from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.listener import (
-    PICKUP,
     Listener,
     behind_filters,
     is_asked_behind,
@@ -22,6 +21,7 @@ from postconnector.postfix.listener import (
     ways_back,
 )
 
+PICKUP = "pickup/unix"
 SCAN, BACK = "scan:[127.0.0.1]:10025", "10026/inet"
 HOST = HostSettings()
 BY_MILTER, SENDMAIL_TOO = HostSettings(milter=AskMilter.SMTP), HostSettings(milter="sendmail")
@@ -70,6 +70,7 @@ def test_of_several_filters_that_of_main_cf_has_the_plain_word() -> None:
     assert set(ways_back(facts, HOST)) == {"", "filtered", own}
     assert as_told(facts, SCAN, "").way == "filtered"
     assert as_told(facts, "own:", "").way == own
+    assert as_told(facts, "another:", "").way is None
     only = replace(facts, parameters={}, queueing={"smtp/inet/content_filter": "own:"})
     assert set(ways_back(only, HOST)) == {"", "filtered"}
 
@@ -88,13 +89,34 @@ def test_ways_back_are_told_by_their_words() -> None:
     assert set(found) == {"", "filtered", "late", "late-filtered"}
     for way, listener in found.items():
         assert maps_late(way) == listener.maps_late
-        assert listener.maps_on_return == (way == "late")
         assert is_way(way) == bool(way)
 
 
 @pytest.mark.parametrize("text", [None, "", ";;", "postconnector-return", f"x; {SCAN}; "])
 def test_of_others_nothing_is_known(text: str | None) -> None:
     assert listener_told(text) == Listener()
+
+
+def test_main_cf_has_a_way_even_where_all_its_listeners_have_others() -> None:
+    """For those that are no service: sendmail -bs."""
+    own = {"smtp/inet/content_filter": "", f"{PICKUP}/content_filter": "", **FACTS.queueing}
+    assert "filtered" in ways_back(replace(FACTS, queueing=own), HOST)
+
+
+def test_pickup_was_a_fifo_once() -> None:
+    programs = {"smtp/inet": "smtpd", "pickup/fifo": "pickup"}
+    facts = replace(FACTS, programs=programs, queueing={"pickup/fifo/content_filter": ""})
+    assert [name for name, each in listeners(facts).items() if not each.content_filter] == [
+        "pickup/fifo"
+    ]
+
+
+def test_a_list_of_next_hops_is_one_filter_however_it_is_written() -> None:
+    written = "smtp:[192.0.2.1]:10024, [192.0.2.2]:10024"
+    facts = replace(FACTS, queueing={**FACTS.queueing, "smtp/inet/content_filter": written})
+    [own] = set(ways_back(facts, HOST)) - {"", "filtered"}
+    assert as_told(facts, written, "").way == own
+    assert as_told(facts, written.replace(" ", ""), "").way == own
 
 
 def test_pickup_is_told_of_by_what_it_has_in_master_cf() -> None:
@@ -125,6 +147,10 @@ def test_every_listener_without_a_filter_may_be_where_mail_comes_back() -> None:
 def test_a_filter_may_bring_mail_back_by_sendmail(facts: PostfixFacts) -> None:
     assert not_asking_behind(facts, HOST) == [PICKUP]
     assert is_asked_behind(facts, SENDMAIL_TOO)
+    past = {f"{PICKUP}/receive_override_options": "no_milters"}
+    assert not is_asked_behind(replace(facts, queueing={**facts.queueing, **past}), SENDMAIL_TOO)
+    own = {"cleanup/unix/non_smtpd_milters": ""}
+    assert not is_asked_behind(replace(facts, service_settings=own), SENDMAIL_TOO)
 
 
 @pytest.mark.parametrize(

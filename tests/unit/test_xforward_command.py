@@ -36,3 +36,10 @@ def test_it_is_understood_as_it_was_meant() -> None:
     command = said({"HELO": "1+1=2 [x]", "ADDR": "2001:db8::1"}) or ""
     found = xforward_attributes(command.removeprefix("XFORWARD "))
     assert found == {"HELO": "1+1=2 [x]", "ADDR": "2001:db8::1"}
+
+
+def test_what_would_have_all_refused_is_left_out() -> None:
+    """smtpd(8) takes 255 characters of each, as they are said."""
+    assert said({"HELO": "+" * 100, "ADDR": "192.0.2.1"}) == (
+        "XFORWARD HELO=[UNAVAILABLE] ADDR=192.0.2.1"
+    )

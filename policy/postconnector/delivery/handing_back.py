@@ -6,7 +6,7 @@ mail waits.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.delivery.answer import Answer
@@ -14,7 +14,6 @@ from postconnector.delivery.content import Content
 from postconnector.delivery.dialogue_log import NoDialogueLog
 from postconnector.delivery.envelope import Envelope
 from postconnector.delivery.hosts.target import Target
-from postconnector.delivery.lmtp.xforward import ATTRIBUTES
 from postconnector.delivery.received import RETURN_HELO
 from postconnector.delivery.reply import Reply
 from postconnector.delivery.smtp.connection import Connection
@@ -42,9 +41,6 @@ class HandingBack:
         """One answer for each recipient; `way` is one of the ways back, `size` what the message was
         judged by. 0: no recipient moves because of it, whatever the policy service would find.
         """
-        # All attributes: those of the message before would count on.
-        forwarded = {name: envelope.forwarded.get(name, "") for name in ATTRIBUTES}
-        envelope = replace(envelope, forwarded=forwarded)
         judged, service = _JudgedContent(content, size), on_way(RETURN_SERVICE, way)
         target = Target(service, str(self._queue_directory / return_socket(way)), 0)
         try:

@@ -11,6 +11,7 @@ from postconnector.enforcement.recipient_route import RecipientRoute, route_reci
 from postconnector.enforcement.size import matters
 from postconnector.enforcement.within_limits import WithinLimits
 from postconnector.model.domain import is_plain, recipient_domain
+from postconnector.selection.outcome import Selected
 from postconnector.selection.routing_table import RoutingTable
 
 
@@ -74,9 +75,17 @@ def routes_as_queued(
 def with_aliases_kept(
     routes: Sequence[RecipientRoute], postfix: PostfixView
 ) -> tuple[RecipientRoute, ...]:
-    """The routes, kept where Postfix makes other recipients of them later."""
+    """The routes, kept where Postfix makes other recipients of them later, or may: they must not be
+    moved past that. One that stays beside the others is still refused for himself.
+    """
     aliases = postfix.rewritten(_plain(routes), in_doubt=False)
-    return tuple(route.as_kept() if route.recipient in aliases else route for route in routes)
+    doubtful = postfix.rewritten(_plain(routes), in_doubt=True)
+
+    def is_kept(route: RecipientRoute) -> bool:
+        can_move = isinstance(route.outcome, Selected) and route.recipient in doubtful
+        return can_move or route.recipient in aliases
+
+    return tuple(route.as_kept() if is_kept(route) else route for route in routes)
 
 
 def _plain(routes: Iterable[RecipientRoute]) -> list[str]:

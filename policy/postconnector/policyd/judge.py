@@ -43,7 +43,7 @@ from postconnector.postfix.listener import NOT_PUBLISHED, Listener, listener_tol
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.selection.outcome import Candidate, Selected
 
-NOTHING_TO_SAY = "DUNNO"
+NOTHING_TO_SAY, _FILTER = "DUNNO", "FILTER"
 _NOBODYS = "postconnector.invalid"
 """A domain that no Postfix has (RFC 2606)."""
 
@@ -154,8 +154,8 @@ class Judge:
             verdict = judge(self._rules, message).of_whole(message)
             if verdict is not None:
                 action = self._say(request, message, verdict)
-                if not isinstance(verdict, TakeAgentPath):
-                    return action
+                if not action.startswith(_FILTER):
+                    return action  # he is not in the message
         if action is NOTHING_TO_SAY:
             self._decided(route.connector_name, Stage.RCPT.value, "accepted")
         if instance:
@@ -221,7 +221,7 @@ class Judge:
     def _filter(self, request: Request, detour: Candidate) -> str:
         target = self._local.target(detour)
         log_decision("filter", request, f"by {target}")
-        return f"FILTER {target}"
+        return f"{_FILTER} {target}"
 
     def _say(self, request: Request, message: Message, verdict: Verdict) -> str:
         way = _listener(request).way
@@ -232,7 +232,7 @@ class Judge:
             self._decided(name, message.stage.value, word_of(verdict))
         if isinstance(verdict, TakeAgentPath):
             log_decision("filter", request, f"to the agent: {verdict.why}")
-            return f"FILTER {agent_path(self._local.organization.host, way or '')}"
+            return f"{_FILTER} {agent_path(self._local.organization.host, way or '')}"
         reply = f"{verdict.code} {verdict.enhanced} {verdict.text}"
         log_decision("reject", request, reply)
         return reply

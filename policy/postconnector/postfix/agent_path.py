@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from postconnector.model.organization import HostSettings
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.listener import Listener, is_way
+from postconnector.postfix.listener import Listener, content_filters, is_way
 from postconnector.postfix.service_names import (
     AGENT_PATH_SERVICE,
     RETURN_CLEANUP_SERVICE,
@@ -98,7 +98,7 @@ def return_service(facts: PostfixFacts, way: str, listener: Listener) -> Service
     settings = (
         Setting("syslog_name", f"{facts.syslog_name}/{name}", "delivery agent"),
         *_asks_nothing(),
-        *_goes_on_as_from(listener),
+        *_goes_on_as_from(listener, facts),
         _asks_whom_to_filter(listener),
         Setting("cleanup_service_name", RETURN_CLEANUP_SERVICE, _AS_IT_CAME),
         *_is_ours_alone(),
@@ -127,11 +127,12 @@ def _asks_whom_to_filter(listener: Listener) -> Setting:
     return Setting(name, "", "MaxMessageSize", _RETURN_RESTRICTIONS)
 
 
-def _goes_on_as_from(listener: Listener) -> Iterator[Setting]:
+def _goes_on_as_from(listener: Listener, facts: PostfixFacts) -> Iterator[Setting]:
     why = "as if it had not been to the agent"
     yield Setting("content_filter", listener.content_filter, why)
     overridden = "no_unknown_recipient_checks, no_header_body_checks, no_milters"
-    if not listener.maps_on_return:
+    # Without a content filter there is a FILTER of the host's own, in place of which is ours.
+    if not listener.maps_late or content_filters(facts):
         overridden += ", no_address_mappings"
     yield Setting("receive_override_options", overridden, why)
 

@@ -5,18 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.model.address_space import Specificity
-from postconnector.model.organization import HostSettings
+from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import EVERYTHING, HostEntries
 from postconnector.postfix.listener import (
-    PICKUP,
     asking_parameters,
     behind_filters,
     content_filters,
     is_asked_behind,
     not_asking_behind,
+    pickup_of,
 )
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop, tls_demand
@@ -192,14 +192,13 @@ def _content_filters(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
         return
     if is_asked_behind(facts, host):
         yield (
-            f"mail that its size moves to another connector is moved behind the content filter"
+            "mail that its size moves to another connector is moved behind the content filter"
             f" {filters}: where it comes back, which may be {', '.join(behind_filters(facts))}, the"
             " rules are asked again; if it comes back elsewhere, have them asked there too"
         )
     else:
-        own = f"no {' or '.join(asking_parameters(host))} of its own in master.cf"
         needed = ", ".join(
-            f"{name} ({'[host] milter' if name == PICKUP else own})"
+            f"{name} ({_needed_to_ask(name, host, facts)})"
             for name in not_asking_behind(facts, host)
         )
         yield (
@@ -207,6 +206,13 @@ def _content_filters(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
             f" {filters} by (FILTER); to have it filtered, have the rules asked again where it may"
             f" come back: {needed}"
         )
+
+
+def _needed_to_ask(listener: str, host: HostSettings, facts: PostfixFacts) -> str:
+    if listener == pickup_of(facts):
+        return "[host] milter, and no no_milters"
+    own = f"no {' or '.join(asking_parameters(host))} of its own in master.cf"
+    return own if host.milter is not AskMilter.SMTP else f"{own}, and no no_milters"
 
 
 def _followers(facts: PostfixFacts, set_by_us: Iterable[str]) -> Iterator[str]:

@@ -17,8 +17,9 @@ from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, RESTRICTIONS, PostfixFacts
 from postconnector.postfix.service_names import FILTERED, MAPS_LATE, WAY
 
-PICKUP = "pickup/unix"
 SMTPD_MILTERS, SMTPD_MILTER_MAPS = "smtpd_milters", "smtpd_milter_maps"
+NON_SMTPD_MILTERS = "non_smtpd_milters"
+_MAIN, _MAIN_CF = "main-", "main.cf"
 _FILTER = "content_filter"
 _OVERRIDES = "receive_override_options"
 _NO_MAPPINGS, _NO_MILTERS = "no_address_mappings", "no_milters"
@@ -39,7 +40,8 @@ class Listener:
     """`content_filter`: where it sends messages; empty: none. `maps_late`: it leaves it to others
     to follow aliases and canonical addresses. `asked_behind`: the rules are asked once more where
     messages come back from the filter, so that it need not be passed by for a connector that takes
-    larger ones. `ways`: the ways back from the agent that are published.
+    larger ones. `ways`: the ways back from the agent that are published, and which filter main.cf
+    has.
     """
 
     content_filter: str = ""
@@ -55,15 +57,12 @@ class Listener:
         A filter that is another now is still better than none.
         """
         usual = _way(maps_late=self.maps_late, filtered=bool(self.content_filter))
-        if not usual:
-            return ""
-        candidates = (f"{usual}-{_digits(self.content_filter)}", usual)
-        return next((way for way in candidates if way in self.ways), None)
-
-    @property
-    def maps_on_return(self) -> bool:
-        """Whether nobody else does that for what comes back from the agent."""
-        return self.maps_late and not self.content_filter
+        digits = _digits(self.content_filter)
+        if not usual or (own := f"{usual}-{digits}") in self.ways:
+            return own if usual else ""
+        mains = {word for word in self.ways if word.startswith(_MAIN)}
+        is_main = not mains or f"{_MAIN}{digits}" in mains
+        return usual if usual in self.ways and is_main else None
 
 
 def _way(*, maps_late: bool, filtered: bool, digits: str = "") -> str:
@@ -72,7 +71,7 @@ def _way(*, maps_late: bool, filtered: bool, digits: str = "") -> str:
 
 
 def _digits(content_filter: str) -> str:
-    return sha256(content_filter.encode()).hexdigest()[:8]
+    return sha256("".join(content_filter.split()).encode()).hexdigest()[:8]
 
 
 def is_way(text: str) -> bool:
@@ -88,12 +87,18 @@ def maps_late(way: str) -> bool:
 def listeners(facts: PostfixFacts) -> dict[str, Listener]:
     """Those of a host, by names such as smtp/inet."""
     smtpd = (name for name, program in facts.programs.items() if program == "smtpd")
-    return {
-        name: Listener(
-            _effective(facts, name, _FILTER), _NO_MAPPINGS in _effective(facts, name, _OVERRIDES)
-        )
-        for name in sorted({PICKUP, *smtpd})
-    }
+    return {name: _listener(facts, name) for name in sorted({pickup_of(facts), *smtpd})}
+
+
+def pickup_of(facts: PostfixFacts) -> str:
+    """The listener for mail by sendmail(1): pickup/unix, or pickup/fifo on older hosts."""
+    found = (name for name, program in facts.programs.items() if program == "pickup")
+    return next(found, "pickup/unix")
+
+
+def _listener(facts: PostfixFacts, name: str) -> Listener:
+    maps_late = _NO_MAPPINGS in _effective(facts, name, _OVERRIDES)
+    return Listener(_effective(facts, name, _FILTER), maps_late)
 
 
 def content_filters(facts: PostfixFacts) -> list[str]:
@@ -103,7 +108,7 @@ def content_filters(facts: PostfixFacts) -> list[str]:
 
 def is_carried_over(content_filter: str) -> bool:
     """Whether a content filter can be set for a way back just as it is."""
-    return re.search(r"[\s{},;]", content_filter) is None
+    return re.search(r"[{};\t]|  ", content_filter) is None
 
 
 def ways_back(facts: PostfixFacts, host: HostSettings) -> dict[str, Listener]:
@@ -112,15 +117,19 @@ def ways_back(facts: PostfixFacts, host: HostSettings) -> dict[str, Listener]:
     The filter of main.cf, or the only one, has the plain word: it may change while mail is on its
     way.
     """
-    filters, again = content_filters(facts), is_asked_behind(facts, host)
-    main = facts.parameter(_FILTER) or (filters[0] if len(filters) == 1 else "")
+    main, again = _main_filter(facts), is_asked_behind(facts, host)
     found = {"": Listener()}
-    for each in listeners(facts).values():
+    for each in (_listener(facts, _MAIN_CF), *listeners(facts).values()):
         digits = "" if each.content_filter in ("", main) else _digits(each.content_filter)
         way = _way(maps_late=each.maps_late, filtered=bool(each.content_filter), digits=digits)
         if way and is_carried_over(each.content_filter):
             found[way] = replace(each, asked_behind=again and bool(each.content_filter))
     return dict(sorted(found.items()))
+
+
+def _main_filter(facts: PostfixFacts) -> str:
+    filters = content_filters(facts)
+    return facts.parameter(_FILTER) or (filters[0] if len(filters) == 1 else "")
 
 
 def asked_restrictions(host: HostSettings) -> tuple[str, ...]:
@@ -145,9 +154,10 @@ def behind_filters(facts: PostfixFacts) -> list[str]:
     """
     transports = (each.partition(":")[0] for each in content_filters(facts))
     piped = any(facts.programs.get(f"{name}/unix") == "pipe" for name in transports)
-    found = listeners(facts)
-    smtpd = [name for name, each in found.items() if not each.content_filter and name != PICKUP]
-    return [*smtpd, *([PICKUP] if piped or not smtpd else [])]
+    pickup = pickup_of(facts)
+    found = (name for name, each in listeners(facts).items() if not each.content_filter)
+    smtpd = [name for name in found if name != pickup]
+    return [*smtpd, *([pickup] if piped or not smtpd else [])]
 
 
 def is_asked_behind(facts: PostfixFacts, host: HostSettings) -> bool:
@@ -161,11 +171,11 @@ def not_asking_behind(facts: PostfixFacts, host: HostSettings) -> list[str]:
 
 
 def _asks(facts: PostfixFacts, listener: str, host: HostSettings) -> bool:
-    if listener == PICKUP:
-        return host.milter is not AskMilter.NONE
-    if host.milter is AskMilter.SMTP and (
-        facts.parameter(SMTPD_MILTER_MAPS) or _NO_MILTERS in _effective(facts, listener, _OVERRIDES)
-    ):
+    passes_milters_by = _NO_MILTERS in _effective(facts, listener, _OVERRIDES)
+    if listener == pickup_of(facts):
+        others = f"cleanup/unix/{NON_SMTPD_MILTERS}" in facts.service_settings
+        return host.milter is not AskMilter.NONE and not others and not passes_milters_by
+    if host.milter is AskMilter.SMTP and (passes_milters_by or facts.parameter(SMTPD_MILTER_MAPS)):
         return False
     own = (f"{listener}/{name}" for name in asking_parameters(host))
     return not any(setting in facts.service_settings for setting in own)
@@ -177,7 +187,9 @@ def telling(facts: PostfixFacts, host: HostSettings, listener: Listener | None =
     `listener`: one that can't put in itself what it has.
     """
     asked = _ASKED_BEHIND if is_asked_behind(facts, host) else _ASKED_HERE
-    words = " ".join((asked, *filter(None, ways_back(facts, host))))
+    # Where there are several filters another one must not be taken for that of main.cf.
+    main = [f"{_MAIN}{_digits(_main_filter(facts))}"] if len(content_filters(facts)) > 1 else []
+    words = " ".join((asked, *filter(None, ways_back(facts, host)), *main))
     if listener is None:
         return f"{words}; ${_FILTER}; ${_OVERRIDES}"
     return f"{words}; {listener.content_filter}; {_NO_MAPPINGS if listener.maps_late else ''}"

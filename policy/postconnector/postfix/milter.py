@@ -11,10 +11,11 @@ from postconnector.postfix.agent_path import agent_path
 from postconnector.postfix.compiled import Parameter, Table
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.listener import (
-    PICKUP,
+    NON_SMTPD_MILTERS,
     SMTPD_MILTER_MAPS,
     SMTPD_MILTERS,
     listeners,
+    pickup_of,
     telling,
     ways_back,
 )
@@ -33,8 +34,8 @@ _HEADER_CHECKS = "milter_header_checks"
 _MACROS = "milter_macro_defaults"
 _ASKING = {
     AskMilter.NONE: (),
-    AskMilter.SENDMAIL: ("non_smtpd_milters",),
-    AskMilter.SMTP: (SMTPD_MILTERS, "non_smtpd_milters"),
+    AskMilter.SENDMAIL: (NON_SMTPD_MILTERS,),
+    AskMilter.SMTP: (SMTPD_MILTERS, NON_SMTPD_MILTERS),
 }
 
 
@@ -48,7 +49,7 @@ def milter_parameters(host: HostSettings, facts: PostfixFacts) -> Iterator[Param
         theirs = facts.parameter(name)
         yield Parameter(name, joined(theirs, ours), "MaxMessageSize")
     if host.milter is not AskMilter.NONE:
-        pickup = telling(facts, host, listeners(facts)[PICKUP])
+        pickup = telling(facts, host, listeners(facts)[pickup_of(facts)])
         macros = (
             f"{{ {LISTENER_MACRO} = {telling(facts, host)} }}",
             f"{{ {PICKUP_MACRO} = {pickup} }}",

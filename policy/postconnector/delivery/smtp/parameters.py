@@ -14,6 +14,7 @@ _NOT_IN_COMMANDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """What would end a command, or is no UTF-8. No address that came by LMTP has it."""
 
 _PLAIN_IN_XTEXT = re.compile("[!-*,-<>-~]")
+_LONGEST_IN_XFORWARD = 255
 
 REQUIRETLS_MISSING = Reply(
     550,
@@ -54,11 +55,17 @@ def xforward_command(envelope: Envelope, extensions: Extensions) -> str | None:
     """
     offered = extensions.keywords.get("XFORWARD", ())
     words = [
-        f"{name}={_xtext(value) if value else '[UNAVAILABLE]'}"
+        f"{name}={_xforward_value(value)}"
         for name, value in envelope.forwarded.items()
         if name in offered
     ]
     return f"XFORWARD {' '.join(words)}" if words else None
+
+
+def _xforward_value(value: str) -> str:
+    """smtpd(8) refuses all of a command in which one is longer."""
+    said = _xtext(value)
+    return said if 0 < len(said) <= _LONGEST_IN_XFORWARD else "[UNAVAILABLE]"
 
 
 def _xtext(text: str) -> str:
