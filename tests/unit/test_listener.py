@@ -8,18 +8,16 @@ import pytest
 
 from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.listener import (
-    Listener,
+from postconnector.postfix.host_listeners import (
     behind_filters,
     is_asked_behind,
-    is_way,
-    listener_told,
     listeners,
-    maps_late,
     not_asking_behind,
-    telling,
+    told_of_itself,
+    told_of_pickup,
     ways_back,
 )
+from postconnector.postfix.listener import Listener, is_way, listener_told, maps_late
 
 PICKUP = "pickup/unix"
 SCAN, BACK = "scan:[127.0.0.1]:10025", "10026/inet"
@@ -38,7 +36,7 @@ FACTS = PostfixFacts(
 
 def as_told(facts: PostfixFacts, content_filter: str, overrides: str) -> Listener:
     """What is made of it when smtpd(8) has put its own values in."""
-    text = telling(facts, HOST).replace("$content_filter", content_filter)
+    text = told_of_itself(facts, HOST).replace("$content_filter", content_filter)
     return listener_told(text.replace("$receive_override_options", overrides))
 
 
@@ -121,8 +119,8 @@ def test_a_list_of_next_hops_is_one_filter_however_it_is_written() -> None:
 
 def test_pickup_is_told_of_by_what_it_has_in_master_cf() -> None:
     facts = replace(FACTS, queueing={**FACTS.queueing, f"{PICKUP}/content_filter": ""})
-    assert listener_told(telling(facts, HOST, listeners(facts)[PICKUP])).content_filter == ""
-    assert listener_told(telling(FACTS, HOST, listeners(FACTS)[PICKUP])).way == "filtered"
+    assert listener_told(told_of_pickup(facts, HOST)).content_filter == ""
+    assert listener_told(told_of_pickup(FACTS, HOST)).way == "filtered"
 
 
 def test_every_listener_without_a_filter_may_be_where_mail_comes_back() -> None:

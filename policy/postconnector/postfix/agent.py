@@ -13,7 +13,7 @@ from postconnector.postfix.agent_path import (
 )
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.listener import ways_back
+from postconnector.postfix.host_listeners import ways_back
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.service_names import AGENT_PATH_SERVICE, AGENT_SERVICE, on_way
 from postconnector.postfix.settings import Setting

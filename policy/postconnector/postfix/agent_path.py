@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from postconnector.model.organization import HostSettings
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.listener import Listener, content_filters, is_way
+from postconnector.postfix.host_listeners import content_filters
+from postconnector.postfix.listener import Listener, is_way
 from postconnector.postfix.service_names import (
     AGENT_PATH_SERVICE,
     RETURN_CLEANUP_SERVICE,

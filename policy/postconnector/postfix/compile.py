@@ -13,7 +13,7 @@ from postconnector.postfix.compiled import AgentOnly, Compiled, Parameter, Servi
 from postconnector.postfix.conflicts import conflicts
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
-from postconnector.postfix.listener import asked_restrictions, telling
+from postconnector.postfix.host_listeners import asked_restrictions, told_of_itself
 from postconnector.postfix.live_routes import (
     live_transport,
     lookup_warnings,
@@ -158,7 +158,7 @@ def _default_route(
 
 def _policy_parameters(local: LocalRouting, facts: PostfixFacts) -> Iterator[Parameter]:
     host = local.organization.host
-    listener = telling(facts, host)
+    listener = told_of_itself(facts, host)
     for name in asked_restrictions(host):
         asked = _policy_service(host, f" {{ policy_context={listener} }},")
         yield Parameter(name, joined(asked, facts.parameter(name)), "MaxMessageSize")

@@ -10,7 +10,7 @@ from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import EVERYTHING, HostEntries
-from postconnector.postfix.listener import (
+from postconnector.postfix.host_listeners import (
     asking_parameters,
     behind_filters,
     content_filters,

@@ -9,20 +9,16 @@ master.cf.
 """
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
-from postconnector.model.organization import AskMilter, HostSettings
-from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, RESTRICTIONS, PostfixFacts
 from postconnector.postfix.service_names import FILTERED, MAPS_LATE, WAY
 
-SMTPD_MILTERS, SMTPD_MILTER_MAPS = "smtpd_milters", "smtpd_milter_maps"
-NON_SMTPD_MILTERS = "non_smtpd_milters"
-_MAIN, _MAIN_CF = "main-", "main.cf"
-_FILTER = "content_filter"
-_OVERRIDES = "receive_override_options"
-_NO_MAPPINGS, _NO_MILTERS = "no_address_mappings", "no_milters"
+NO_MAPPINGS = "no_address_mappings"
+"""In receive_override_options."""
+
 NOT_PUBLISHED = (
     "content_filter or receive_override_options of the listener are others than when connectors"
     " were published, so there is no way back from the agent: run postconnector apply"
@@ -33,6 +29,7 @@ TOLD = "asked-"
 """How what a listener says of itself begins."""
 
 _ASKED_HERE, _ASKED_BEHIND = f"{TOLD}here", f"{TOLD}behind"
+_MAIN = "main-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +53,23 @@ class Listener:
         None where there is none, because the listener was changed since connectors were published.
         A filter that is another now is still better than none.
         """
-        usual = _way(maps_late=self.maps_late, filtered=bool(self.content_filter))
-        digits = _digits(self.content_filter)
-        if not usual or (own := f"{usual}-{digits}") in self.ways:
-            return own if usual else ""
+        usual, digits = self.own_way(main=self.content_filter), _digits(self.content_filter)
+        if not usual:
+            return ""
+        if (own := f"{usual}-{digits}") in self.ways:
+            return own
         mains = {word for word in self.ways if word.startswith(_MAIN)}
         is_main = not mains or f"{_MAIN}{digits}" in mains
         return usual if usual in self.ways and is_main else None
 
-
-def _way(*, maps_late: bool, filtered: bool, digits: str = "") -> str:
-    words = (MAPS_LATE if maps_late else "", FILTERED if filtered else "", digits)
-    return "-".join(filter(None, words))
+    def own_way(self, main: str) -> str:
+        """The word for its way, published or not; `main`: the filter that has the plain one."""
+        words = [MAPS_LATE] if self.maps_late else []
+        if self.content_filter:
+            words.append(FILTERED)
+        if self.content_filter not in ("", main):
+            words.append(_digits(self.content_filter))
+        return "-".join(words)
 
 
 def _digits(content_filter: str) -> str:
@@ -84,115 +86,17 @@ def maps_late(way: str) -> bool:
     return way.partition("-")[0] == MAPS_LATE
 
 
-def listeners(facts: PostfixFacts) -> dict[str, Listener]:
-    """Those of a host, by names such as smtp/inet."""
-    smtpd = (name for name, program in facts.programs.items() if program == "smtpd")
-    return {name: _listener(facts, name) for name in sorted({pickup_of(facts), *smtpd})}
+def telling(
+    ways: Collection[str], main: str | None, content_filter: str, overrides: str, *, again: bool
+) -> str:
+    """What a listener says of itself; read by `listener_told`.
 
-
-def pickup_of(facts: PostfixFacts) -> str:
-    """The listener for mail by sendmail(1): pickup/unix, or pickup/fifo on older hosts."""
-    found = (name for name, program in facts.programs.items() if program == "pickup")
-    return next(found, "pickup/unix")
-
-
-def _listener(facts: PostfixFacts, name: str) -> Listener:
-    maps_late = _NO_MAPPINGS in _effective(facts, name, _OVERRIDES)
-    return Listener(_effective(facts, name, _FILTER), maps_late)
-
-
-def content_filters(facts: PostfixFacts) -> list[str]:
-    """All that a host has."""
-    return sorted({each.content_filter for each in listeners(facts).values()} - {""})
-
-
-def is_carried_over(content_filter: str) -> bool:
-    """Whether a content filter can be set for a way back just as it is."""
-    return re.search(r"[{};\t]|  ", content_filter) is None
-
-
-def ways_back(facts: PostfixFacts, host: HostSettings) -> dict[str, Listener]:
-    """The ways back from the agent that a host needs, by their words, with a listener of each.
-
-    The filter of main.cf, or the only one, has the plain word: it may change while mail is on its
-    way.
+    `ways`: those that are published. `main`: the filter of main.cf, where there are several, so
+    that another is not taken for it. `again`: the rules are asked again behind filters.
     """
-    main, again = _main_filter(facts), is_asked_behind(facts, host)
-    found = {"": Listener()}
-    for each in (_listener(facts, _MAIN_CF), *listeners(facts).values()):
-        digits = "" if each.content_filter in ("", main) else _digits(each.content_filter)
-        way = _way(maps_late=each.maps_late, filtered=bool(each.content_filter), digits=digits)
-        if way and is_carried_over(each.content_filter):
-            found[way] = replace(each, asked_behind=again and bool(each.content_filter))
-    return dict(sorted(found.items()))
-
-
-def _main_filter(facts: PostfixFacts) -> str:
-    filters = content_filters(facts)
-    return facts.parameter(_FILTER) or (filters[0] if len(filters) == 1 else "")
-
-
-def asked_restrictions(host: HostSettings) -> tuple[str, ...]:
-    """Where smtpd(8) asks the policy service: not at the end of data what the milter judges there
-    by the same rules, and with the headers."""
-    if host.milter is not AskMilter.SMTP:
-        return RESTRICTIONS
-    return tuple(name for name in RESTRICTIONS if name != END_OF_DATA_RESTRICTIONS)
-
-
-def asking_parameters(host: HostSettings) -> tuple[str, ...]:
-    """What has a listener ask the rules at all times; one of its own in master.cf prevents that."""
-    by_milter = (SMTPD_MILTERS, SMTPD_MILTER_MAPS) if host.milter is AskMilter.SMTP else ()
-    return (*asked_restrictions(host), *by_milter)
-
-
-def behind_filters(facts: PostfixFacts) -> list[str]:
-    """The listeners where messages may come back from a content filter.
-
-    It can't be known which: all that have none. One that pipe(8) runs may bring them back by
-    sendmail(1).
-    """
-    transports = (each.partition(":")[0] for each in content_filters(facts))
-    piped = any(facts.programs.get(f"{name}/unix") == "pipe" for name in transports)
-    pickup = pickup_of(facts)
-    found = (name for name, each in listeners(facts).items() if not each.content_filter)
-    smtpd = [name for name in found if name != pickup]
-    return [*smtpd, *([pickup] if piped or not smtpd else [])]
-
-
-def is_asked_behind(facts: PostfixFacts, host: HostSettings) -> bool:
-    """Whether the rules are asked again wherever messages may come back from a content filter."""
-    return bool(content_filters(facts)) and not not_asking_behind(facts, host)
-
-
-def not_asking_behind(facts: PostfixFacts, host: HostSettings) -> list[str]:
-    """Those of them where the rules are not asked again."""
-    return [name for name in behind_filters(facts) if not _asks(facts, name, host)]
-
-
-def _asks(facts: PostfixFacts, listener: str, host: HostSettings) -> bool:
-    passes_milters_by = _NO_MILTERS in _effective(facts, listener, _OVERRIDES)
-    if listener == pickup_of(facts):
-        others = f"cleanup/unix/{NON_SMTPD_MILTERS}" in facts.service_settings
-        return host.milter is not AskMilter.NONE and not others and not passes_milters_by
-    if host.milter is AskMilter.SMTP and (passes_milters_by or facts.parameter(SMTPD_MILTER_MAPS)):
-        return False
-    own = (f"{listener}/{name}" for name in asking_parameters(host))
-    return not any(setting in facts.service_settings for setting in own)
-
-
-def telling(facts: PostfixFacts, host: HostSettings, listener: Listener | None = None) -> str:
-    """How a listener says of itself what it is, as main.cf has it; read by `listener_told`.
-
-    `listener`: one that can't put in itself what it has.
-    """
-    asked = _ASKED_BEHIND if is_asked_behind(facts, host) else _ASKED_HERE
-    # Where there are several filters another one must not be taken for that of main.cf.
-    main = [f"{_MAIN}{_digits(_main_filter(facts))}"] if len(content_filters(facts)) > 1 else []
-    words = " ".join((asked, *filter(None, ways_back(facts, host)), *main))
-    if listener is None:
-        return f"{words}; ${_FILTER}; ${_OVERRIDES}"
-    return f"{words}; {listener.content_filter}; {_NO_MAPPINGS if listener.maps_late else ''}"
+    asked = _ASKED_BEHIND if again else _ASKED_HERE
+    words = [asked, *filter(None, ways), *([] if main is None else [f"{_MAIN}{_digits(main)}"])]
+    return f"{' '.join(words)}; {content_filter}; {overrides}"
 
 
 @lru_cache(maxsize=1000)
@@ -205,12 +109,7 @@ def listener_told(text: str | None) -> Listener:
         return Listener()
     return Listener(
         content_filter,
-        _NO_MAPPINGS in overrides,
+        NO_MAPPINGS in overrides,
         bool(content_filter) and asked == _ASKED_BEHIND,
         frozenset(ways),
     )
-
-
-def _effective(facts: PostfixFacts, service: str, parameter: str) -> str:
-    own = facts.queueing.get(f"{service}/{parameter}")
-    return facts.parameter(parameter) if own is None else own

@@ -10,13 +10,12 @@ from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.postfix.agent_path import agent_path
 from postconnector.postfix.compiled import Parameter, Table
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.listener import (
+from postconnector.postfix.host_listeners import (
     NON_SMTPD_MILTERS,
     SMTPD_MILTER_MAPS,
     SMTPD_MILTERS,
-    listeners,
-    pickup_of,
-    telling,
+    told_of_itself,
+    told_of_pickup,
     ways_back,
 )
 from postconnector.postfix.lookup_tables import joined
@@ -49,10 +48,9 @@ def milter_parameters(host: HostSettings, facts: PostfixFacts) -> Iterator[Param
         theirs = facts.parameter(name)
         yield Parameter(name, joined(theirs, ours), "MaxMessageSize")
     if host.milter is not AskMilter.NONE:
-        pickup = telling(facts, host, listeners(facts)[pickup_of(facts)])
         macros = (
-            f"{{ {LISTENER_MACRO} = {telling(facts, host)} }}",
-            f"{{ {PICKUP_MACRO} = {pickup} }}",
+            f"{{ {LISTENER_MACRO} = {told_of_itself(facts, host)} }}",
+            f"{{ {PICKUP_MACRO} = {told_of_pickup(facts, host)} }}",
         )
         yield Parameter(_MACROS, joined(facts.parameter(_MACROS), *macros), "content filters")
         checks, theirs = facts.pattern_table(MILTER_TABLE), facts.parameter(_HEADER_CHECKS)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from postconnector.model.problem import quoted
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host_entries import HostEntries
-from postconnector.postfix.listener import content_filters, is_carried_over
+from postconnector.postfix.host_listeners import content_filters, is_carried_over
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop
 from postconnector.postfix.own_domains import OwnNames
