@@ -17,9 +17,10 @@ from postconnector.postfix.host_listeners import (
     told_of_pickup,
     ways_back,
 )
-from postconnector.postfix.listener import Listener, is_way, listener_told, maps_late
+from postconnector.postfix.listener import NO_MAPPINGS, Listener, is_way, listener_told, maps_late
 
 PICKUP = "pickup/unix"
+OVERRIDES = "receive_override_options"
 SCAN, BACK = "scan:[127.0.0.1]:10025", "10026/inet"
 HOST = HostSettings()
 BY_MILTER, SENDMAIL_TOO = HostSettings(milter=AskMilter.SMTP), HostSettings(milter="sendmail")
@@ -69,6 +70,9 @@ def test_of_several_filters_that_of_main_cf_has_the_plain_word() -> None:
     assert as_told(facts, SCAN, "").way == "filtered"
     assert as_told(facts, "own:", "").way == own
     assert as_told(facts, "another:", "").way is None
+    late = replace(facts, queueing={**facts.queueing, f"{BACK}/{OVERRIDES}": NO_MAPPINGS})
+    assert as_told(late, "", NO_MAPPINGS).way == "late"
+    assert as_told(late, SCAN, NO_MAPPINGS).way is None
     only = replace(facts, parameters={}, queueing={"smtp/inet/content_filter": "own:"})
     assert set(ways_back(only, HOST)) == {"", "filtered"}
 

@@ -59,7 +59,7 @@ class Listener:
         if (own := f"{usual}-{digits}") in self.ways:
             return own
         mains = {word for word in self.ways if word.startswith(_MAIN)}
-        is_main = not mains or f"{_MAIN}{digits}" in mains
+        is_main = not (self.content_filter and mains) or f"{_MAIN}{digits}" in mains
         return usual if usual in self.ways and is_main else None
 
     def own_way(self, main: str) -> str:
