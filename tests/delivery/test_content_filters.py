@@ -72,10 +72,6 @@ class Host:
     def reported(self) -> list[str]:
         """Of whom the sender was told that he did not get it."""
         log = self.administrator.host.log
-        print(
-            (self.administrator.host.directory / "log/maillog").read_text(),
-            self.administrator.policy_log.read_text(),
-        )
         return [each.recipient for each in log.deliveries() if each.status == "bounced"]
 
 
@@ -93,7 +89,13 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
     scanner = f"smtp:[127.0.0.1]:{content_filter.port}"
 
     def make(
-        *, in_main_cf: bool, late: bool, asked: bool, more: str = "", behind: str = ""
+        *,
+        in_main_cf: bool,
+        late: bool,
+        asked: bool,
+        more: str = "",
+        behind: str = "",
+        agent: bool = True,
     ) -> Host:
         settings = {"content_filter": scanner}
         if late:
@@ -114,7 +116,7 @@ def filtered_host(peer: Peer, enter: ExitStack, new_host: HostMaker) -> Filtered
             "  -o content_filter=\n"
             f"  -o receive_override_options=no_unknown_recipient_checks,{behind}\n"
             f"{more}",
-            delivery_agent=True,
+            delivery_agent=agent,
         )
         host.publish(connectors(peer))
         return Host(host, peer, content_filter, front)
@@ -195,6 +197,25 @@ def test_mail_that_came_back_from_the_filter_is_not_mapped_twice(
     assert postfix.postfix("reload").returncode == 0
     assert host.submit("a@small.test", "b@tiny.test", "c@other.test", size=50 * KB)[0] == 250
     assert sorted(host.arrived(3)) == ["a@small.test", "b@tiny.test", "bob@contoso.test"]
+
+
+def test_a_dead_agent_is_waited_for_and_nothing_passes_the_filter_by(
+    filtered_host: FilteredHost,
+) -> None:
+    host = filtered_host(in_main_cf=True, late=True, asked=False, agent=False)
+    postfix = host.administrator.host
+    with host.administrator.delivery_agent() as agent:
+        agent.kill()
+        agent.wait()
+        recipients = ("sales@contoso.test", "a@small.test", "c@other.test")
+        assert host.submit(*recipients, size=50 * KB)[0] == 250
+        wait_until(
+            lambda: [m["queue_name"] for m in postfix.queue()] == ["deferred"] or None, "to wait"
+        )
+    with host.administrator.delivery_agent():
+        postfix.flush()
+        assert host.arrived(2) == dict.fromkeys(recipients[:2], True)
+    assert host.reported() == ["c@other.test"]
 
 
 def test_the_filter_hears_from_where_the_message_came(filtered_host: FilteredHost) -> None:

@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.exim import Exim
 from tests.lab.network import Link, Namespace
 
@@ -40,7 +40,7 @@ def run(
 ) -> subprocess.CompletedProcess[bytes]:
     file = root / "connectors.toml"
     file.write_text(connectors)
-    command = [sys.executable, "-m", "postconnector", "-c", str(file)]
+    command = [*POSTCONNECTOR, "-c", str(file)]
     with machine.inside():
         return subprocess.run(
             [*command, "--config-directory", str(root / "no-postfix"), *arguments],

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from postconnector.cli.send import with_smtp_line_ends
 from tests.lab.certificates import CertificateAuthority
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.exim import Exim
 from tests.lab.loopback import free_port, wait_until
 from tests.lab.peers import Peer, auth_smart_host, plain_receiver
@@ -29,7 +29,7 @@ def send(
     file.write_text(connectors)
     return subprocess.run(
         [
-            *(sys.executable, "-m", "postconnector", "-c", str(file)),
+            *(*POSTCONNECTOR, "-c", str(file)),
             *("--config-directory", str(folder / "no-postfix"), "send", *arguments),
         ],
         input=message,

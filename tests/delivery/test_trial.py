@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 
 from tests.lab.certificates import CertificateAuthority
 from tests.lab.chains import CertificateKind, Chains
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.dns_server import NsdServer, zone
 from tests.lab.exim import Exim
 from tests.lab.loopback import free_address, free_port
@@ -56,7 +56,7 @@ def run(root: Path, connectors: str, *arguments: str) -> Tried:
     file.write_text(connectors)
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "postconnector", "-c", str(file)),
+            *(*POSTCONNECTOR, "-c", str(file)),
             *("--config-directory", str(root / "no-postfix"), "test", *arguments),
         ],
         capture_output=True,

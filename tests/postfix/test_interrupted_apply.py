@@ -8,11 +8,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.loopback import wait_until
 from tests.postfix.test_killed_apply import Call, Site, logged_calls, site, under_strace
 
@@ -66,7 +66,7 @@ def test_ctrl_c_says_what_became_of_it(site: Site) -> None:
     administrator.write_connectors(site.new)
     program = subprocess.Popen(
         [
-            *(sys.executable, "-m", "postconnector", "-c", str(administrator.connectors_file)),
+            *(*POSTCONNECTOR, "-c", str(administrator.connectors_file)),
             *("--config-directory", str(site.configuration), "apply"),
         ],
         stdout=subprocess.PIPE,

@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.lab.administrator import Administrator
 from tests.lab.agent_connectors import by_dns, deliver, server
 from tests.lab.child import Child, start_child, stop_child
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.dns_server import NsdServer, zone
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import plain_receiver
@@ -54,7 +54,7 @@ class Daemon:
         self._port = free_port()
         self.log = host.folder / f"{name}.log"
         command = [
-            *(sys.executable, "-m", "postconnector", name),
+            *(*POSTCONNECTOR, name),
             *("--config-directory", str(host.host.config_directory)),
             *("--metrics", f"127.0.0.1:{self._port}"),
         ]

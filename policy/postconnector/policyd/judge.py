@@ -144,10 +144,9 @@ class Judge:
         recipient, instance = request.get("recipient", ""), request.get("instance", "")
         if self.accepts((Stage.RCPT.value, recipient, instance, str(size))):
             return NOTHING_TO_SAY
-        listener = _listener(request)
         route = route_recipient(self._routing, recipient, size)
         if too_big(route, size) is not None:
-            (route,) = self._routes([recipient], size, listener)
+            (route,) = self._routes(request, [recipient], size)
         action = NOTHING_TO_SAY
         if self._asks_strangers or too_big(route, size) is not None:
             message = _message(Stage.RCPT, request, (route,), size)
@@ -170,7 +169,7 @@ class Judge:
         if len(recipients) < max(_number(request, "recipient_count"), 1):
             action = self._without_recipients(request)
         else:
-            routes = self._routes(dict.fromkeys(recipients), size, _listener(request))
+            routes = self._routes(request, dict.fromkeys(recipients), size)
             action = self._for_all(request, routes, size)
         self._messages.forget(instance)
         return action
@@ -207,7 +206,7 @@ class Judge:
         return self._filter(request, route.outcome.candidate)
 
     def _routes(
-        self, recipients: Collection[str], size: int, listener: Listener
+        self, request: Request, recipients: Collection[str], size: int
     ) -> tuple[RecipientRoute, ...]:
         return routes_as_queued(
             self._routing,
@@ -215,7 +214,7 @@ class Judge:
             self._postfix,
             recipients,
             size,
-            maps_late=listener.maps_late,
+            maps_late=_listener(request).maps_late,
         )
 
     def _filter(self, request: Request, detour: Candidate) -> str:

@@ -65,9 +65,9 @@ class PostfixFacts:
     `hostname`: its myhostname. `smtp_chroot`: the chroot column of its smtp(8) service.
     `parameters`: the values of COPIED_PARAMETERS and COMPARED_PARAMETERS; one that this version
     does not know is empty. `missing_files`: parameters that name a file or folder that is not
-    there. `services`: the names of all services in master.cf; `programs`: what they run, by
-    names such as smtp/inet. `service_settings`: the settings (-o) in it, by names such as
-    smtp/inet/relayhost; `queueing`: what those of QUEUEING_PARAMETERS come to.
+    there. `programs`: what the services in master.cf run, by names such as smtp/inet.
+    `service_settings`: the settings (-o) in it, by names such as smtp/inet/relayhost; `queueing`:
+    what those of QUEUEING_PARAMETERS come to.
     """
 
     config_directory: Path
@@ -80,10 +80,14 @@ class PostfixFacts:
     smtp_chroot: str = "-"
     parameters: Mapping[str, str] = field(default_factory=dict)
     missing_files: tuple[str, ...] = ()
-    services: frozenset[str] = frozenset()
     programs: Mapping[str, str] = field(default_factory=dict)
     service_settings: Mapping[str, str] = field(default_factory=dict)
     queueing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def services(self) -> frozenset[str]:
+        """The names of all services in master.cf."""
+        return frozenset(name.partition("/")[0] for name in self.programs)
 
     @property
     def unasking_services(self) -> list[str]:

@@ -96,7 +96,7 @@ class PostfixHost:
                 f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
                 " install one (Debian: postfix-lmdb)"
             )
-        chroots, commands = (_fields(directory, name) for name in ("chroot", "command"))
+        columns = _parameters(directory, ["-F", "*/*/chroot", "*/*/command"])
         return PostfixFacts(
             config_directory=self.config_directory,
             queue_directory=Path(expanded["queue_directory"]),
@@ -105,9 +105,12 @@ class PostfixHost:
             table_types=frozenset(available),
             hostname=expanded["myhostname"],
             syslog_name=expanded["syslog_name"],
-            smtp_chroot=chroots.get("smtp/unix", "-"),
-            services=frozenset(name.partition("/")[0] for name in chroots),
-            programs={name: command.partition(" ")[0] for name, command in commands.items()},
+            smtp_chroot=columns.get("smtp/unix/chroot", "-"),
+            programs={
+                name.removesuffix("/command"): command.partition(" ")[0]
+                for name, command in columns.items()
+                if name.endswith("/command")
+            },
             parameters={
                 **_parameters(directory, COPIED_PARAMETERS),
                 **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},
@@ -233,12 +236,6 @@ def _parameters(directory: Path, arguments: Sequence[str]) -> dict[str, str]:
     output = run_postfix_command("postconf", "-c", str(directory), *arguments)
     pairs = (line.partition(" =") for line in output.splitlines())
     return {name: value.strip() for name, separator, value in pairs if separator}
-
-
-def _fields(directory: Path, field: str) -> dict[str, str]:
-    """A column of each service in master.cf, by names such as smtp/unix."""
-    found = _parameters(directory, ["-F", f"*/*/{field}"])
-    return {name.removesuffix(f"/{field}"): value for name, value in found.items()}
 
 
 def _run(command: Sequence[str], standard_input: str = "") -> subprocess.CompletedProcess[str]:
