@@ -104,15 +104,31 @@ def outline_of(request: Request) -> Outline:
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(SAMPLES), st.integers(0, 700), st.binary(max_size=5))
 def test_an_outline_is_that_of_the_whole_request(path: Path, place: int, put: bytes) -> None:
-    data = path.read_bytes()
-    data = data[:place] + put + data[place:]
+    usual = path.read_bytes()
+    data = usual[:place] + put + usual[place:]
     outline = RequestParser().outline(data)
+    parser = RequestParser()
+    for before in (usual, data):  # how others went on is remembered
+        parser.outline(before)
+        assert parser.outline(data) == outline
     if outline is not None:
         [request] = parse(data)
         assert outline == outline_of(request)
         assert request["request"] == "smtpd_access_policy"
         context = request["policy_context"]
         assert not context or context.startswith("asked-")
+
+
+@pytest.mark.parametrize("length", [10, 10_000])
+def test_what_begins_like_the_rest_of_another_has_no_outline(length: int) -> None:
+    usual = USUAL[0].read_bytes()
+    data = usual.replace(b"\nccert_issuer=", b"\nccert_issuer=" + b"x" * length)
+    parser = RequestParser()
+    assert parser.outline(data) == parser.outline(usual)
+    begins = data.index(b"etrn_domain=")
+    for end in range(begins, len(data), length // 10):
+        assert parser.outline(data) is not None
+        assert parser.outline(data[:end]) is None
 
 
 def test_values_with_equals_signs_and_other_letters() -> None:

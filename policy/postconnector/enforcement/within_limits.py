@@ -33,11 +33,11 @@ class WithinLimits:
 
     def connector(self, recipient: str) -> str:
         """The name of the connector that takes such messages; empty: there is none."""
-        local_part, _, domain = recipient.rpartition("@")
-        if local_part[: len(_ENCAPSULATED)].upper() == _ENCAPSULATED:
-            return self._select(recipient)
+        domain = recipient[recipient.rfind("@") + 1 :]
         name = self._names.get(domain)
-        if name is None:
+        if recipient[:1] in "Ii" and recipient[: len(_ENCAPSULATED)].upper() == _ENCAPSULATED:
+            name = self._select(recipient)
+        elif name is None:
             name = self._select(recipient)
             if domain and len(domain) <= _LONGEST_REMEMBERED:
                 if len(self._names) >= _MOST_REMEMBERED:

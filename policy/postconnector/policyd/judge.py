@@ -47,6 +47,8 @@ NOTHING_TO_SAY, _FILTER = "DUNNO", "FILTER"
 _NOBODYS = "postconnector.invalid"
 """A domain that no Postfix has (RFC 2606)."""
 
+_RCPT, _END = Stage.RCPT.value, Stage.END_OF_MESSAGE.value
+
 _NOT_NOW = Defer(451, "4.3.0", "Connector policy service can't judge this message now")
 TRY_LATER = f"{_NOT_NOW.code} {_NOT_NOW.enhanced} {_NOT_NOW.text}"
 
@@ -111,17 +113,16 @@ class Judge:
         state, recipient, instance, size = outline
         if self._asks_strangers or not self._within_limits.covers(int(size or 0)):
             return False
-        if state == Stage.RCPT.value:
+        if state == _RCPT:
             if instance:
                 self._messages.add(instance, recipient)
-            self._decided(self._within_limits.connector(recipient), state, "accepted")
-            return True
-        recipients = self._messages.forget(instance)
-        if recipient:
-            self._decided(self._within_limits.connector(recipient), state, "accepted")
-            return True
-        for name in set(map(self._within_limits.connector, recipients)):
-            self._decided(name, state, "accepted")
+        else:
+            recipients = self._messages.forget(instance)
+            if not recipient:
+                for name in set(map(self._within_limits.connector, recipients)):
+                    self._decided(name, state, "accepted")
+                return True
+        self._decided(self._within_limits.connector(recipient), state, "accepted")
         return True
 
     def _action(self, request: Request) -> str:
@@ -142,7 +143,7 @@ class Judge:
 
     def _at_rcpt(self, request: Request, size: int) -> str:
         recipient, instance = request.get("recipient", ""), request.get("instance", "")
-        if self.accepts((Stage.RCPT.value, recipient, instance, str(size))):
+        if self.accepts((_RCPT, recipient, instance, str(size))):
             return NOTHING_TO_SAY
         route = route_recipient(self._routing, recipient, size)
         if too_big(route, size) is not None:
@@ -156,14 +157,14 @@ class Judge:
                 if not action.startswith(_FILTER):
                     return action  # he is not in the message
         if action is NOTHING_TO_SAY:
-            self._decided(route.connector_name, Stage.RCPT.value, "accepted")
+            self._decided(route.connector_name, _RCPT, "accepted")
         if instance:
             self._messages.add(instance, recipient)
         return action
 
     def _at_end(self, request: Request, size: int) -> str:
         recipient, instance = request.get("recipient", ""), request.get("instance", "")
-        if self.accepts((Stage.END_OF_MESSAGE.value, recipient, instance, str(size))):
+        if self.accepts((_END, recipient, instance, str(size))):
             return NOTHING_TO_SAY
         recipients = [recipient] if recipient else self._messages.recipients(instance)
         if len(recipients) < max(_number(request, "recipient_count"), 1):
@@ -239,7 +240,7 @@ class Judge:
     def _without_recipients(self, request: Request) -> str:
         """We were not there at RCPT TO (a restart), at least not for all."""
         log.warning("%s: recipients unknown, asking to try again", queue_id(request))
-        self._decided("", Stage.END_OF_MESSAGE.value, "deferred")
+        self._decided("", _END, "deferred")
         return TRY_LATER
 
 

@@ -24,10 +24,8 @@ Outline = tuple[str, str, str, str]
 size (digits; none where it is not known)."""
 
 
-def _outlined(names: str, names_since_3_8: str) -> re.Pattern[str]:
-    """A request of exactly these, in this order. Nothing is tried twice: a value ends with its
-    line.
-    """
+def _lines(names: str) -> str:
+    """Exactly these, in this order. Nothing is tried twice: a value ends with its line."""
     values = {
         "request": "smtpd_access_policy",
         "protocol_state": "(RCPT|END-OF-MESSAGE)",
@@ -36,23 +34,26 @@ def _outlined(names: str, names_since_3_8: str) -> re.Pattern[str]:
         "size": "([0-9]{0,19}+)",
         "policy_context": f"(?:{TOLD}{_ANY})?+",
     }
-    lines, new = (
-        "".join(f"{name}={values.get(name, _ANY)}\n" for name in each.split())
-        for each in (names, names_since_3_8)
+    return "".join(f"{name}={values.get(name, _ANY)}\n" for name in names.split())
+
+
+_OUTLINED = re.compile(
+    _lines(
+        "request protocol_state protocol_name client_address client_name client_port"
+        " reverse_client_name server_address server_port helo_name sender recipient recipient_count"
+        " queue_id instance size"
     )
-    return re.compile(f"{lines}(?:{new})?+\n")
-
-
-_OUTLINED = _outlined(
-    """
-    request protocol_state protocol_name client_address client_name client_port
-    reverse_client_name server_address server_port helo_name sender recipient recipient_count
-    queue_id instance size etrn_domain stress sasl_method sasl_username sasl_sender ccert_subject
-    ccert_issuer ccert_fingerprint ccert_pubkey_fingerprint encryption_protocol encryption_cipher
-    encryption_keysize policy_context
-    """,
-    "compatibility_level mail_version",
 )
+_REST = re.compile(
+    _lines(
+        "etrn_domain stress sasl_method sasl_username sasl_sender ccert_subject ccert_issuer"
+        " ccert_fingerprint ccert_pubkey_fingerprint encryption_protocol encryption_cipher"
+        " encryption_keysize policy_context"
+    )
+    + f"(?:{_lines('compatibility_level mail_version')})?+\n"
+)
+_LONGEST_REST = 4 * 1024
+"""Characters of what is remembered."""
 
 
 class ProtocolError(Exception):
@@ -67,6 +68,8 @@ class RequestParser:
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._usual_rest: str | None = None
+        """As the last request went on behind its outline; that of the next is mostly the same."""
 
     def feed(self, data: bytes) -> Iterator[Request]:
         """Give every request that `data` completes; ProtocolError where one is none."""
@@ -88,9 +91,15 @@ class RequestParser:
         """
         if self._buffer or len(data) > MOST_BYTES:
             return None
-        found = _OUTLINED.fullmatch(data.decode("utf-8", "replace"))
+        text = data.decode("utf-8", "replace")
+        found = _OUTLINED.match(text)
         if found is None:
             return None
+        rest = text[found.end() :]
+        if rest != self._usual_rest:
+            if _REST.fullmatch(rest) is None:
+                return None
+            self._usual_rest = rest if len(rest) <= _LONGEST_REST else None
         state, recipient, instance, size = found.groups()
         return state, recipient, instance, size
 
