@@ -160,3 +160,23 @@ def test_what_is_certainly_no_type(text: str) -> None:
 def test_an_attribute_that_stands_once_in_an_address() -> None:
     with pytest.raises(ValueError):
         AddressSpace.parse("X400:c=US;c=DE;a=Fabrikam;1")
+
+
+LABELS = st.text("aZ09-.*\n\x0b\x85ü:; ", max_size=6)
+NEARLY_PLAIN = st.one_of(
+    st.sampled_from(["contoso.com", "*.Contoso.com", "com", "*", "--", "1", "a.1", "a..b", ""]),
+    st.builds("{}contoso.com{}".format, LABELS, LABELS),
+    st.builds(lambda label, count: ".".join([label] * count), st.just("abc"), st.integers(62, 66)),
+)
+
+
+@given(st.lists(st.one_of(NEARLY_PLAIN, st.just(7)), min_size=1, max_size=4))
+def test_what_is_read_in_one_go_is_what_each_is_by_itself(texts: list[str]) -> None:
+    found = AddressSpace.all_plain(texts)
+    if found is not None:
+        assert found == tuple(map(AddressSpace.parse, texts))
+
+
+@pytest.mark.parametrize("texts", [["contoso.com"], ["*.Contoso.com", "3com.com", "a-b.localhost"]])
+def test_what_nearly_all_are_is_read_in_one_go(texts: list[str]) -> None:
+    assert AddressSpace.all_plain(texts) == tuple(map(AddressSpace.parse, texts))

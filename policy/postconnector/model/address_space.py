@@ -5,8 +5,9 @@ any other word; `--` means all accepted domains.
 """
 
 import re
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from postconnector.model.domain import PLAIN_DOMAIN, parse_domain
 from postconnector.model.imcea import comparable
@@ -14,8 +15,10 @@ from postconnector.model.x400 import X400Attributes, parse_x400
 
 SMTP, X400 = "SMTP", "X400"
 _TYPE = re.compile(r"(?P<type>[A-Za-z0-9_-]{1,64}):(?P<rest>.*)", re.DOTALL)
-_PLAIN = re.compile(rf"(?=.{{1,253}}$)([*][.])?({PLAIN_DOMAIN.pattern})")
-"""What nearly every address space is, found right in one step."""
+_PLAIN = re.compile(rf"(?:(?:[*][.])?{PLAIN_DOMAIN.pattern}\n)+")
+"""What nearly all address spaces are, each in a line, found right in one step (length aside)."""
+
+_LONGEST_PLAIN = 253
 
 _NO_ATTRIBUTES: X400Attributes = frozenset()
 _COST = re.compile(r"[0-9]{1,9}")
@@ -80,15 +83,24 @@ class AddressSpace(_AddressSpaceFields):
         return self.type == SMTP
 
     @classmethod
-    def plain(cls, text: object) -> "AddressSpace | None":
-        """Read a domain, or *. and a domain, and nothing else; None for anything else."""
-        found = _PLAIN.fullmatch(text) if type(text) is str else None
-        if found is None:
+    def all_plain(cls, texts: Sequence[Any]) -> "tuple[AddressSpace, ...] | None":
+        """Read what is a domain, or *. and a domain, each; None if any is something else."""
+        if {*map(type, texts)} != {str} or max(map(len, texts)) > _LONGEST_PLAIN:
             return None
-        wildcard, domain = found.groups()
-        specificity = Specificity.EXACT if wildcard is None else Specificity.WILDCARD
-        fields = (text, 1, SMTP, specificity, domain.lower(), _NO_ATTRIBUTES)
-        return tuple.__new__(cls, fields)
+        lines = "".join([f"{text}\n" for text in texts])
+        if _PLAIN.fullmatch(lines) is None or lines.count("\n") != len(texts):
+            return None
+        return tuple(
+            [
+                tuple.__new__(
+                    cls,
+                    (text, 1, SMTP, Specificity.WILDCARD, address[2:], _NO_ATTRIBUTES)
+                    if address[0] == "*"
+                    else (text, 1, SMTP, Specificity.EXACT, address, _NO_ATTRIBUTES),
+                )
+                for text, address in zip(texts, lines.lower().splitlines(), strict=True)
+            ]
+        )
 
     @classmethod
     def parse(cls, text: str) -> "AddressSpace":

@@ -78,6 +78,8 @@ def _to_a_labels(text: str) -> str:
 
 def is_ip_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address; one with a scope (fe80::1%eth0) is not."""
+    if ":" not in text and not text[-1:].isdigit():
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -51,8 +51,9 @@ def quoted(text: str, limit: int = 60) -> str:
     """Somebody's text as it may stand in a message of ours: one line, printable, not endless."""
     if len(text) > limit:
         text = text[:limit] + "…"
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return f'"{shown}"'
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f'"{text}"'
 
 
 def some_of(names: Iterable[str], most: int = 12) -> str:

@@ -5,6 +5,7 @@ Both are read everywhere, without regard to case and underscores.
 
 import difflib
 from collections.abc import Iterable
+from functools import lru_cache
 
 EXCHANGE_NAMES = {
     "name": "Name",
@@ -99,6 +100,7 @@ def exchange_name(field: str) -> str:
     return known or "".join(part.capitalize() for part in field.split("_"))
 
 
+@lru_cache(maxsize=1000)
 def folded(name: str) -> str:
     """A property's name without case and underscores."""
     return name.replace("_", "").casefold()

@@ -16,6 +16,8 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
 )
 
@@ -75,9 +77,13 @@ DEFAULT_TIME_OUT, DEFAULT_MESSAGES_PER_CONNECTION = TimeSpan.of_seconds(600), 20
 SHORTEST_TIME_OUT, LONGEST_TIME_OUT = TimeSpan.of_seconds(1), TimeSpan.of_seconds(86_400)
 
 
-def _plain_address_spaces(value: object) -> list[object]:
-    """Those that nearly all are, read in one go; what is wrong with others is found one by one."""
-    return [AddressSpace.plain(space) or space for space in values.as_list(value)]
+def _address_spaces(
+    value: object, one_by_one: ValidatorFunctionWrapHandler
+) -> tuple[AddressSpace, ...]:
+    """What nearly all are is read in one go; what is wrong with others is found one by one."""
+    spaces = values.as_list(value)
+    found: tuple[AddressSpace, ...] = AddressSpace.all_plain(spaces) or one_by_one(spaces)
+    return found
 
 
 def _time_out(text: str) -> TimeSpan:
@@ -187,7 +193,7 @@ class SendConnector(BaseModel):
     comment: Annotated[str, PlainValidator(values.any_text)] = ""
     address_spaces: Annotated[
         tuple[Annotated[AddressSpace, values.text(AddressSpace.parse, AddressSpace)], ...],
-        BeforeValidator(_plain_address_spaces),
+        WrapValidator(_address_spaces),
     ] = ()
     is_scoped_connector: Boolean = False
     source_transport_servers: Annotated[

@@ -142,6 +142,9 @@ def lookup_warnings(local: LocalRouting, facts: PostfixFacts) -> Iterator[str]:
 
 
 def _has_several_hosts(local: LocalRouting, connector: SendConnector) -> bool:
+    hosts = connector.smart_hosts
+    if len(hosts) == 1 and not hosts[0].is_subscribed_site:
+        return False
     try:
         return len(set(next_hops(local.resolved(connector)))) > 1
     except UnknownAddressError:

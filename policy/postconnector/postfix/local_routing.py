@@ -46,6 +46,7 @@ class LocalRouting:
         self.server = self.table.standpoint.server
         self.settings = organization.settings
         self.organization = organization
+        self._agent_reasons: dict[str, str | None] = {}
         self.own = tuple(c for c in organization.connectors if self.is_own(c))
         native = [self._known(c) for c in self.own if self.agent_reason(c) is None]
         own_names = service_names(connector.name for connector in organization.connectors)
@@ -67,7 +68,11 @@ class LocalRouting:
 
     def agent_reason(self, connector: SendConnector) -> str | None:
         """Why Postfix can't deliver for a connector of this host by itself; None if it can."""
-        return agent_reason(connector, self.server, self.organization.host)
+        name = connector.name
+        if name not in self._agent_reasons:
+            reason = agent_reason(connector, self.server, self.organization.host)
+            self._agent_reasons[name] = reason
+        return self._agent_reasons[name]
 
     def is_by_agent(self, candidate: Candidate) -> bool:
         """Whether the delivery agent carries a candidate out on this host."""
@@ -97,12 +102,12 @@ class LocalRouting:
 
     def target(self, candidate: Candidate) -> str:
         """A candidate as the right-hand side of a transport table: `service:nexthop`."""
-        connector = candidate.connector
-        if candidate.reach.hops == 0:
-            name = connector.name
-            if name not in self._targets:
-                self._targets[name] = self.own_target(connector)
-            return self._targets[name]
+        connector, _, reach = candidate
+        if reach.hops == 0:
+            target = self._targets.get(connector.name)
+            if target is None:
+                target = self._targets[connector.name] = self.own_target(connector)
+            return target
         servers = ", ".join(f"[{host.host}]" for host in self.source_hosts(candidate))
         return f"{_BETWEEN_SERVERS}:{servers}"
 

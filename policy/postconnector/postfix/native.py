@@ -4,14 +4,21 @@ Pure. What the connector's smtp(8) service is set to stands in `settings`.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from postconnector.enforcement.tls_requirement import NameSource, Starttls, tls_requirement
+from postconnector.enforcement.tls_requirement import (
+    NameSource,
+    Starttls,
+    TlsRequirement,
+    tls_requirement,
+)
 from postconnector.model.organization import HostSettings
 from postconnector.model.send_connector import (
     SendConnector,
     SmartHostAuthMechanism,
     TlsAuthLevel,
 )
+from postconnector.model.tls_domain import TlsDomain
 from postconnector.model.topology import Server
 
 
@@ -77,15 +84,19 @@ def logs_in(connector: SendConnector) -> bool:
 
 def tls_demand(connector: SendConnector) -> TlsDemand:
     """What the connector's TLS properties come to; only the agent checks a chain without a name."""
-    requirement = tls_requirement(connector)
+    return _tls_demand(tls_requirement(connector), connector.tls_domain)
+
+
+@lru_cache(maxsize=1000)
+def _tls_demand(requirement: TlsRequirement, tls_domain: TlsDomain | None) -> TlsDemand:
+    """Asked for again and again, and of thousands of connectors most have the same."""
     if requirement.starttls is Starttls.NEVER:
         return TlsDemand("none", "none")
     if requirement.starttls is Starttls.IF_OFFERED:
         return TlsDemand(None, "if offered")
     if requirement.name is None:
         return TlsDemand("encrypt", "encrypted")
-    if requirement.name is not NameSource.TLS_DOMAIN or connector.tls_domain is None:
+    if requirement.name is not NameSource.TLS_DOMAIN or tls_domain is None:
         return TlsDemand("secure", f"verified: {requirement.name.value}", "nexthop")
-    dot = "." if connector.tls_domain.subdomains else ""
-    match = dot + connector.tls_domain.domain
-    return TlsDemand("secure", f"verified: {connector.tls_domain}", match)
+    match = ("." if tls_domain.subdomains else "") + tls_domain.domain
+    return TlsDemand("secure", f"verified: {tls_domain}", match)

@@ -9,6 +9,7 @@ has a service that bears its name, in the log too.
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from postconnector.enforcement.tls_requirement import mutual_tls_domains
@@ -36,6 +37,7 @@ _NOT_IN_A_SHAPE = frozenset(
         "max_message_size",
     }
 )
+_said = attrgetter(*(name for name in SendConnector.model_fields if name not in _NOT_IN_A_SHAPE))
 _ANY_HOST = PostfixFacts(Path("/"), Path("/"), version=(4, 0), map_type="lmdb")
 """For comparing connectors: their settings on one and the same host."""
 
@@ -179,8 +181,7 @@ def _service(
 
 def _look(connector: SendConnector, hops: Sequence[str]) -> tuple[object, ...]:
     """All that a shape is made of; of thousands of connectors most have the same."""
-    said = (value for name, value in connector if name not in _NOT_IN_A_SHAPE)
-    return (*said, bool(connector.smart_hosts), bool(hops))
+    return (_said(connector), bool(connector.smart_hosts), bool(hops))
 
 
 def _fit(one: SendConnector, other: SendConnector) -> bool:

@@ -13,9 +13,10 @@ takes a message at all is the address's *small-message winner*.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from postconnector.model.address_space import X400, AddressSpace, Specificity
+from postconnector.model.address_space import SMTP, X400, AddressSpace, Specificity
 from postconnector.model.domain import recipient_domain
 from postconnector.model.imcea import ForeignAddress, comparable
 from postconnector.model.organization import Organization
@@ -63,11 +64,14 @@ class RoutingTable:
                 continue
             for space in connector.address_spaces:
                 candidate = Candidate(connector, space, reach)
-                if not space.is_smtp:
+                if space.type != SMTP:
                     others.setdefault(space.type.casefold(), []).append(candidate)
                     continue
                 for address in self.addresses_named(space):
-                    smtp.setdefault(address, []).append(candidate)
+                    if address in smtp:
+                        smtp[address].append(candidate)
+                    else:
+                        smtp[address] = [candidate]
         self._smtp = smtp
         self._stairs: dict[Address, _Stairs] = {}
         self._winners: list[tuple[Address, Candidate]] | None = None
@@ -144,11 +148,11 @@ class RoutingTable:
         named = (AddressSpace(d.domain_name) for d in self.accepted_domains.of_the_edge())
         return [(space.specificity, space.domain) for space in named]
 
-    @property
+    @cached_property
     def smallest_limit(self) -> int | None:
         """The smallest limit of any small-message winner in bytes; None: there is no limit."""
-        limits = [_limit(winner) for _, winner in self.addresses()]
-        smallest = min(limits, default=_NO_LIMIT)
+        winners = {winner.connector.name: winner for _, winner in self.addresses()}
+        smallest = min(map(_limit, winners.values()), default=_NO_LIMIT)
         return None if smallest == _NO_LIMIT else smallest
 
     def addresses(self) -> Sequence[tuple[Address, Candidate]]:

@@ -26,12 +26,14 @@ _REASONS = {
 }
 
 
+_DEFAULTS = {field: SendConnector.model_fields[field].default for field in _REASONS}
+
+
 @rule_for(RULES)
 def _not_carried_out(connector: SendConnector, settings: OrganizationSettings) -> Iterator[Finding]:
     for field, reason in _REASONS.items():
-        value = getattr(connector, field)
-        default = SendConnector.model_fields[field].default
-        if value != default and is_in_version(field, settings.exchange_version):
+        is_said = getattr(connector, field) != _DEFAULTS[field]
+        if is_said and is_in_version(field, settings.exchange_version):
             yield warning(field, f"{EXCHANGE_NAMES[field]} is not carried out: {reason}")
 
 

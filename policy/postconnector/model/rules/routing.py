@@ -1,9 +1,9 @@
 """Where a connector's mail goes: address spaces, smart hosts, limits."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from postconnector.model.address_space import X400
+from postconnector.model.address_space import SMTP, X400, AddressSpace
 from postconnector.model.exchange_version import ExchangeVersion
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.rules.rule import Finding, Rule, rule_for, warning
@@ -38,6 +38,8 @@ def _address_spaces(connector: SendConnector, settings: OrganizationSettings) ->
 def _odd_address_spaces(
     connector: SendConnector, _settings: OrganizationSettings
 ) -> Iterator[Finding]:
+    if _are_ordinary(connector.address_spaces):
+        return
     seen: set[object] = set()
     for space in connector.address_spaces:
         kind = space.type if space.is_smtp else space.type.casefold()
@@ -55,13 +57,19 @@ def _odd_address_spaces(
             yield warning("address_spaces", f"{space.address} has only one label")
 
 
+def _are_ordinary(spaces: Sequence[AddressSpace]) -> bool:
+    """Whether all are domains of several labels and differ, as those of nearly all connectors."""
+    found = {space[3:5] for space in spaces if space.type == SMTP and "." in space.domain}
+    return len(found) == len(spaces)
+
+
 @rule_for(RULES, "address_spaces", "smart_hosts", "dns_routing_enabled")
 def _other_types(connector: SendConnector, _settings: OrganizationSettings) -> Iterator[Finding]:
     """V13."""
     if connector.smart_hosts or not connector.dns_routing_enabled:
         return
     for space in connector.address_spaces:
-        if not space.is_smtp:
+        if space.type != SMTP:
             yield Finding(
                 "address_spaces",
                 f"{space}: an address space that is not SMTP needs SmartHosts and"
@@ -76,7 +84,7 @@ def _without_default_domain(
     if any(domain.default for domain in settings.accepted_domains):
         return
     for space in connector.address_spaces:
-        if not space.is_smtp:
+        if space.type != SMTP:
             yield warning(
                 "address_spaces",
                 f"{space}: no recipient is of this type, as the organization has no accepted"
