@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from postconnector.cli.send import with_smtp_line_ends
 from tests.lab.certificates import CertificateAuthority
-from tests.lab.command import POSTCONNECTOR
+from tests.lab.command import Result, run_command
 from tests.lab.exim import Exim
 from tests.lab.loopback import free_port, wait_until
 from tests.lab.peers import Peer, auth_smart_host, plain_receiver
@@ -22,24 +21,14 @@ from tests.lab.peers import Peer, auth_smart_host, plain_receiver
 MESSAGE = b"Subject: one\nX-MS-Exchange-Organization-SCL: -1\n\nfirst\n.\n..second\nlast"
 
 
-def send(
-    folder: Path, connectors: str, *arguments: str, message: bytes = MESSAGE
-) -> subprocess.CompletedProcess[bytes]:
+def send(folder: Path, connectors: str, *arguments: str, message: bytes = MESSAGE) -> Result:
     file = folder / "connectors.toml"
     file.write_text(connectors)
-    return subprocess.run(
-        [
-            *(*POSTCONNECTOR, "-c", str(file)),
-            *("--config-directory", str(folder / "no-postfix"), "send", *arguments),
-        ],
-        input=message,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    options = ["-c", str(file), "--config-directory", str(folder / "no-postfix")]
+    return run_command([*options, "send", *arguments], os.environ, standard_input=message.decode())
 
 
-def answers(result: subprocess.CompletedProcess[bytes]) -> dict[str, dict[str, Any]]:
+def answers(result: Result) -> dict[str, dict[str, Any]]:
     return {answer["recipient"]: answer for answer in json.loads(result.stdout)}
 
 
@@ -62,7 +51,7 @@ def test_the_message_arrives_as_it_is_but_for_the_header_firewall(
 ) -> None:
     file = connector("A", "a.test", receiver.port, 'fqdn = "out.contoso.test"')
     result = send(root, file, "-f", "ann@contoso.test", "bob@a.test")
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert (result.returncode, result.stderr) == (0, "")
     [received] = wait_until(lambda: receiver.received() or None, "the message")
     assert received.helo == "out.contoso.test"
     assert received.message["Subject"] == "one"
@@ -127,7 +116,7 @@ def test_it_logs_in_with_the_password_of_the_file(
     refused = send(root, file, "-f", "ann@contoso.test", "--json", "bob@a.test")
     assert refused.returncode == os.EX_TEMPFAIL
     assert answers(refused)["bob@a.test"]["enhanced_code"] == "4.7.8"
-    assert b"wrong" not in refused.stdout + refused.stderr
+    assert "wrong" not in refused.stdout + refused.stderr
 
 
 def test_what_is_not_ascii_leaves_as_such(root: Path, enter: ExitStack) -> None:
@@ -161,7 +150,7 @@ def test_what_is_no_address_is_not_sent(
 ) -> None:
     result = send(root, connector("A", "a.test", 25), *arguments)
     assert result.returncode == status
-    assert said in result.stderr.decode()
+    assert said in result.stderr
 
 
 @given(st.lists(st.binary(max_size=4) | st.sampled_from([b"\r\n", b"\n", b"\r", b"\r\n.\r\n"])))

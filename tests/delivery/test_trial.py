@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab.certificates import CertificateAuthority
 from tests.lab.chains import CertificateKind, Chains
-from tests.lab.command import POSTCONNECTOR
+from tests.lab.command import run_command
 from tests.lab.dns_server import NsdServer, zone
 from tests.lab.exim import Exim
 from tests.lab.loopback import free_address, free_port
@@ -54,16 +54,8 @@ class Tried:
 def run(root: Path, connectors: str, *arguments: str) -> Tried:
     file = root / "connectors.toml"
     file.write_text(connectors)
-    result = subprocess.run(
-        [
-            *(*POSTCONNECTOR, "-c", str(file)),
-            *("--config-directory", str(root / "no-postfix"), "test", *arguments),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    options = ["-c", str(file), "--config-directory", str(root / "no-postfix")]
+    result = run_command([*options, "test", *arguments], os.environ)
     return Tried(result.returncode, result.stdout, result.stderr)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.lab.certificates import IssuedCertificate
 from tests.lab.child import Child, start_child, stop_child
-from tests.lab.command import POSTCONNECTOR, run_command
+from tests.lab.command import POSTCONNECTOR, run_command, start_daemon
 from tests.lab.loopback import wait_until
 from tests.lab.postfix_instance import PostfixInstance
 
@@ -83,19 +83,16 @@ class Administrator:
     def _daemon(
         self, command: str, log: Path, open_files: int | None = None, listen: str | None = None
     ) -> Iterator[Child]:
-        limit = ["/bin/sh", "-c", f'ulimit -Sn {open_files} && exec "$@"', "sh"]
         folder = self.host.queue_directory / "postconnector"
         folder.mkdir(mode=0o755, exist_ok=True)
         said_before = log.stat().st_size if log.exists() else 0
-        daemon = start_child(
-            [
-                *(limit if open_files is not None else ()),
-                *(*POSTCONNECTOR, command),
-                *("--config-directory", str(self.host.config_directory)),
-                *(("--listen", listen) if listen is not None else ()),
-            ],
-            log,
-        )
+        arguments = [command, "--config-directory", str(self.host.config_directory)]
+        arguments += ["--listen", listen] if listen is not None else []
+        if open_files is None:
+            daemon = start_daemon(arguments, log)
+        else:
+            limit = ["/bin/sh", "-c", f'ulimit -Sn {open_files} && exec "$@"', "sh"]
+            daemon = start_child([*limit, *POSTCONNECTOR, *arguments], log)
         try:
             wait_until(
                 lambda: b"listening on" in log.read_bytes()[said_before:] or None, f"{command}"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 _GUARD = 'read -r group && { read -r _; kill -s TERM -- "-$group"; }'
 
@@ -47,19 +47,59 @@ class Server(ABC):
         self.stop()
 
 
-class Child(subprocess.Popen[bytes]):
-    """A server in the foreground, leader of a process group; what it prints goes to a file."""
+class Child(Protocol):
+    """A server in the foreground, leader of a process group, as subprocess.Popen has it."""
 
-    def __init__(self, command: Sequence[str], output: Path) -> None:
-        self._guard = subprocess.Popen(
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its status, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The same when it ends. Raises TimeoutExpired."""
+
+    def send_signal(self, sig: int) -> None:
+        """If it has not ended."""
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    def dismiss_guard(self) -> None:
+        """End the guard of a server that has ended."""
+
+
+class Guard:
+    """Ends a process group when we are gone."""
+
+    def __init__(self) -> None:
+        self._shell = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        assert self._guard.stdin is not None
-        pipe = self._guard.stdin.fileno()
+        assert self._shell.stdin is not None
+        self._pipe = self._shell.stdin.fileno()
+
+    def watch(self, group: int) -> None:
+        """Which it is."""
+        os.write(self._pipe, b"%d\n" % group)
+
+    def dismiss(self) -> None:
+        """It is not needed any more."""
+        with self._shell:
+            self._shell.kill()
+
+
+class _Program(subprocess.Popen[bytes]):
+    """A program; what it prints goes to a file."""
+
+    def __init__(self, command: Sequence[str], output: Path) -> None:
+        guard = self._guard = Guard()
         try:
             with output.open("ab") as file:
                 super().__init__(
@@ -69,21 +109,19 @@ class Child(subprocess.Popen[bytes]):
                     stderr=file,
                     start_new_session=True,
                     # The child tells the guard itself, so that there is no moment without one.
-                    preexec_fn=lambda: os.write(pipe, b"%d\n" % os.getpid()),
+                    preexec_fn=lambda: guard.watch(os.getpid()),
                 )
         except BaseException:
             self.dismiss_guard()
             raise
 
     def dismiss_guard(self) -> None:
-        """End the guard of a server that has ended."""
-        with self._guard:
-            self._guard.kill()
+        self._guard.dismiss()
 
 
 def start_child(command: Sequence[str], output: Path) -> Child:
     """Start a server that gets SIGTERM when this process dies."""
-    return Child(command, output)
+    return _Program(command, output)
 
 
 def stop_child(child: Child, timeout: float = 15.0) -> None:

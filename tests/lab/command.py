@@ -1,8 +1,9 @@
 """Running postconnector's commands: in a process of its own each, which in a test is a fork.
 
-Starting Python and importing the program takes most of the time of a command, and tests run many.
-So a server imports it once and forks for each. What a command sees is the same, but for variables
-that Python reads as it starts: where a test has changed one, and outside tests, nothing is saved.
+Starting Python and importing the program takes most of the time of a command, and of a daemon until
+it listens; and tests run many. So a server imports it once and forks for each. What a command sees
+is the same, but for variables that Python reads as it starts: where a test has changed one, and
+outside tests, nothing is saved.
 """
 
 import ctypes
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from postconnector import cli
 from postconnector.cli.main import main
+from tests.lab.child import Child, Guard, start_child
 from tests.lab.loopback import wait_until
 
 POSTCONNECTOR = (sys.executable, "-m", "postconnector")
@@ -38,22 +40,73 @@ Result = subprocess.CompletedProcess[str]
 
 
 def run_command(
-    arguments: Sequence[str], environment: Mapping[str, str], *, tracer: Sequence[str] = ()
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    standard_input: str = "",
+    tracer: Sequence[str] = (),
 ) -> Result:
     """Run a command to its end; TimeoutExpired where there is none.
 
     `tracer`: strace(1) and its options.
     """
-    if "PYTEST_CURRENT_TEST" in environment and _for_python(environment) == _AS_IT_STARTED:
-        return _forked(arguments, environment, tracer)
+    if _can_fork(environment):
+        return _forked(arguments, environment, standard_input, tracer)
     return subprocess.run(
         [*tracer, *POSTCONNECTOR, *arguments],
+        input=standard_input,
         capture_output=True,
         text=True,
         check=False,
         timeout=_TIMEOUT,
         env=environment,
     )
+
+
+def start_daemon(arguments: Sequence[str], output: Path) -> Child:
+    """Start a daemon of ours; what it prints goes to a file."""
+    if _can_fork(os.environ):
+        return _ForkedDaemon(arguments, output)
+    return start_child([*POSTCONNECTOR, *arguments], output)
+
+
+class _ForkedDaemon:
+    def __init__(self, arguments: Sequence[str], output: Path) -> None:
+        self._command = [*POSTCONNECTOR, *arguments]
+        about = list(arguments), dict(os.environ), Path.cwd(), output
+        self._process = _FORKING.Process(target=_daemon, args=about, daemon=True)
+        self._guard = Guard()
+        output.touch()
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+        self._guard.watch(self.pid)
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (status := self.poll()) is None:
+            raise subprocess.TimeoutExpired(self._command, timeout or 0.0)
+        return status
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def dismiss_guard(self) -> None:
+        self._guard.dismiss()
+
+
+def _can_fork(environment: Mapping[str, str]) -> bool:
+    return "PYTEST_CURRENT_TEST" in environment and _for_python(environment) == _AS_IT_STARTED
 
 
 def _for_python(environment: Mapping[str, str]) -> dict[str, str]:
@@ -69,11 +122,15 @@ _AS_IT_STARTED = _for_python(os.environ)
 
 
 def _forked(
-    arguments: Sequence[str], environment: Mapping[str, str], tracer: Sequence[str]
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    standard_input: str,
+    tracer: Sequence[str],
 ) -> Result:
     command = [*POSTCONNECTOR, *arguments]
     with TemporaryDirectory() as name:
         folder = Path(name)
+        (folder / "stdin").write_text(standard_input)
         about = list(arguments), dict(environment), Path.cwd(), folder, bool(tracer)
         process = _FORKING.Process(target=_command, args=about)
         process.start()
@@ -106,14 +163,35 @@ def _command(
     folder: Path,
     is_traced: bool,
 ) -> None:
-    os.chdir(directory)
-    os.environ.clear()
-    os.environ.update(environment)
-    for name in _STREAMS:
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(descriptor, getattr(sys, name).fileno())
-        os.close(descriptor)
+    _become(environment, directory, folder / "stdin", *(folder / name for name in _STREAMS))
     if is_traced:
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(_ANY), 0, 0, 0)
         os.kill(os.getpid(), signal.SIGSTOP)
     sys.exit(main(arguments))
+
+
+def _daemon(
+    arguments: list[str], environment: dict[str, str], directory: Path, output: Path
+) -> None:
+    os.setsid()
+    _become(environment, directory, Path(os.devnull), output, output)
+    sys.exit(main(arguments))
+
+
+def _become(
+    environment: Mapping[str, str],
+    directory: Path,
+    standard_input: Path,
+    standard_output: Path,
+    standard_error: Path,
+) -> None:
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    # multiprocessing has given sys.stdin another file than standard input.
+    sys.stdin = standard_input.open()
+    os.dup2(sys.stdin.fileno(), 0)
+    for number, path in ((1, standard_output), (2, standard_error)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
