@@ -1,5 +1,6 @@
 """The agent path: recipients of one message that differ get what is theirs, and nobody else's."""
 
+import smtplib
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def administrator(new_host: HostMaker, peer: Peer, enter: ExitStack) -> Administ
     return host
 
 
-def submit(administrator: Administrator, *recipients: str, size: int) -> tuple[int, str]:
+def submit(
+    administrator: Administrator, *recipients: str, size: int, port: int | None = None
+) -> tuple[int, str]:
     message = compose(recipients[0], size, "<path@contoso.test>")
-    with administrator.smtp() as session:
+    with administrator.smtp() if port is None else smtplib.SMTP("127.0.0.1", port) as session:
         session.mail(SENDER)
         for recipient in recipients:
             assert session.rcpt(recipient)[0] == 250
@@ -104,3 +107,58 @@ def test_each_recipient_gets_what_is_his(administrator: Administrator, peer: Pee
     administrator.host.wait_idle()
     services = {d.service for d in log.deliveries() if d.recipient == "b@tiny.test"}
     assert services == {"pc-agent-path/lmtp", "pc-small/smtp"}
+
+
+@pytest.fixture
+def submission() -> int:
+    """The port of a listener with restrictions of its own, as in Debian's master.cf."""
+    return free_port()
+
+
+@pytest.fixture
+def with_submission(
+    new_host: HostMaker, peer: Peer, enter: ExitStack, submission: int
+) -> Administrator:
+    host = new_host(
+        {"virtual_mailbox_base": "/nowhere", "virtual_transport": "discard:"},
+        master_cf=f"127.0.0.1:{submission} inet n - y - - smtpd\n"
+        "  -o smtpd_recipient_restrictions=permit_mynetworks,reject\n",
+    )
+    enter.enter_context(host.delivery_agent())
+    host.publish(connectors(peer))
+    return host
+
+
+def test_a_listener_that_does_not_ask_at_rcpt_to(
+    with_submission: Administrator, peer: Peer, submission: int
+) -> None:
+    """Postfix does not name them at the end of data: the agent judges for each."""
+    recipients = "a@small.test", "b@tiny.test", "c@other.test", "bob@contoso.test"
+    assert submit(with_submission, *recipients, size=50 * KB, port=submission)[0] == 250
+    host = with_submission.host
+    assert host.log.wait_for_delivery("c@other.test").status == "bounced"
+    assert host.log.wait_for_delivery("bob@contoso.test").status == "sent"
+    wait_until(lambda: len(peer.received()) == 2 or None, "two messages")
+    assert {m.recipient for m in peer.received()} == {"a@small.test", "b@tiny.test"}
+    host.wait_idle()
+
+
+@pytest.mark.parametrize(
+    ("recipients", "size", "code"),
+    [
+        (("a@small.test", "bob@contoso.test"), 5 * KB, 250),
+        (("bob@contoso.test", "eve@contoso.test"), 200 * KB, 250),
+        (("c@other.test",), 50 * KB, 552),
+    ],
+)
+def test_what_it_takes_and_refuses_at_once(
+    with_submission: Administrator,
+    submission: int,
+    recipients: tuple[str, ...],
+    size: int,
+    code: int,
+) -> None:
+    assert submit(with_submission, *recipients, size=size, port=submission)[0] == code
+    with_submission.host.wait_idle()
+    statuses = {each.status for each in with_submission.host.log.deliveries()}
+    assert statuses == ({"sent"} if code == 250 else set())

@@ -309,7 +309,7 @@ def test_plan_says_when_a_connector_names_a_domain_of_the_host(new_host: HostMak
 
 
 def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker) -> None:
-    listener, other = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    listener, other, silent = (f"127.0.0.1:{free_port()}" for _ in range(3))
     administrator = new_host(
         {
             "message_size_limit": "10240000",
@@ -319,7 +319,9 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
         },
         master_cf=f"{listener} inet n - y - - smtpd\n"
         "  -o smtpd_recipient_restrictions=permit_sasl_authenticated,reject\n"
-        f"{other} inet n - y - - smtpd\n  -o smtpd_end_of_data_restrictions=\n",
+        f"{other} inet n - y - - smtpd\n  -o smtpd_end_of_data_restrictions=\n"
+        f"{silent} inet n - y - - smtpd\n  -o smtpd_end_of_data_restrictions=\n"
+        "  -o smtpd_recipient_restrictions=permit_mynetworks,reject\n",
         policy_service=False,
     )
     administrator.write_connectors(
@@ -333,12 +335,17 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
         "mail that its size moves to another connector passes the content filter"
         " smtp:[127.0.0.1]:10025 by (FILTER)",
         'sender_dependent_default_transport_maps of main.cf wins over connector "Internet"',
-        f"master.cf gives {listener}/inet restrictions of its own",
-        f"master.cf gives {other}/inet restrictions of its own",
+        f"master.cf gives {listener}/inet restrictions of its own (smtpd_recipient_restrictions):"
+        " MaxMessageSize is judged there when a message has come, not at RCPT TO",
+        f"master.cf gives {other}/inet restrictions of its own (smtpd_end_of_data_restrictions):"
+        " MaxMessageSize is judged there by the size that the client declares alone",
+        f"master.cf gives {silent}/inet restrictions of its own (smtpd_end_of_data_restrictions,"
+        " smtpd_recipient_restrictions): what comes in there is routed by the connectors, but the"
+        " policy service does not see it",
         'certificates are verified for connector "Internet", but main.cf has neither smtp_tls_CA',
     ):
         assert sum(part in warning for warning in warnings) == 1, (part, warnings)
-    assert len(warnings) == 6
+    assert len(warnings) == 7
 
 
 def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: ExitStack) -> None:

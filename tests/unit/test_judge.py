@@ -49,6 +49,9 @@ VALIDATING = connector(
     tls_auth_level="CertificateValidation",
 )
 
+INSTANCE = "1.7fffffff.0.1"
+"""Of a message that began in 2038."""
+
 AGENT_PATH = "FILTER pc-agent-path:unix:postconnector/deliver"
 
 LOCAL = {"contoso.com"}
@@ -101,7 +104,7 @@ class Conversation:
         request = {name: str(value) for name, value in attributes.items()}
         return asyncio.run(self._judge.action({"request": "smtpd_access_policy", **request}))
 
-    def rcpt(self, recipient: str, size: int = 0, instance: str = "1.1") -> str:
+    def rcpt(self, recipient: str, size: int = 0, instance: str = INSTANCE) -> str:
         return self.ask(
             protocol_state="RCPT",
             recipient=recipient,
@@ -115,7 +118,7 @@ class Conversation:
         size: int,
         recipients: int,
         only: str = "",
-        instance: str = "1.1",
+        instance: str = INSTANCE,
         listener: str = "",
     ) -> str:
         """END-OF-MESSAGE: Postfix names the recipient only if there is one."""
@@ -454,11 +457,17 @@ def test_a_rule_may_want_the_agent_path() -> None:
     assert judge.end(1000, 1, only="bob@example.org") == AGENT_PATH
 
 
-def test_with_rules_of_strangers_unknown_recipients_are_always_asked_for_again() -> None:
-    assert Conversation(rules=[STRANGER]).end(1000, 2).startswith("451 ")
-
-
 # --- After a restart ---
+
+
+def restarted() -> OpenMessages:
+    """Those of a service that began after all messages of here."""
+    return OpenMessages(now=lambda: 2.0**32)
+
+
+def test_with_rules_of_strangers_unknown_recipients_are_always_asked_for_again() -> None:
+    judge = Conversation(rules=[STRANGER], messages=restarted())
+    assert judge.end(1000, 2).startswith("451 ")
 
 
 @pytest.mark.parametrize(
@@ -475,7 +484,8 @@ def test_with_rules_of_strangers_unknown_recipients_are_always_asked_for_again()
 def test_unknown_recipients_are_asked_for_again_only_when_a_limit_is_in_reach(
     connectors: list[SendConnector], size: int, action: str
 ) -> None:
-    assert Conversation(*connectors).end(size, 2).split(" ")[0] == action
+    judge = Conversation(*connectors, messages=restarted())
+    assert judge.end(size, 2).split(" ")[0] == action
 
 
 def test_a_single_recipient_is_named_even_after_a_restart() -> None:
@@ -488,7 +498,7 @@ def test_a_restart_between_two_recipients_judges_nobody_by_the_other(size: int) 
     """Postfix says how many recipients there are (recipient_count): more than we know."""
     before = Conversation(INTERNET, PARTNER, BULK)
     before.rcpt("bob@bulk.com")
-    after = Conversation(INTERNET, PARTNER, BULK)
+    after = Conversation(INTERNET, PARTNER, BULK, messages=restarted())
     after.rcpt("eve@fabrikam.com")
     after.rcpt("joe@fabrikam.com")
     assert after.end(size, 3).startswith("451 ")
@@ -507,6 +517,28 @@ def test_messages_outlive_new_connectors() -> None:
     old.rcpt("eve@fabrikam.com")
     new = Conversation(INTERNET, PARTNER, LARGE, messages=messages)
     assert new.end(2 * MB, 2).startswith("FILTER pc-large:")
+
+
+# --- Listeners that do not ask at RCPT TO ---
+
+
+@pytest.mark.parametrize(
+    ("connectors", "size", "action"),
+    [
+        ([INTERNET, PARTNER], 1 * MB, "DUNNO"),
+        ([INTERNET, PARTNER], 1 * MB + 1, AGENT_PATH),
+        ([UNLIMITED], 100 * MB, "DUNNO"),
+        ([], 100 * MB, "DUNNO"),
+    ],
+)
+def test_recipients_that_were_never_named_are_judged_by_the_agent(
+    connectors: list[SendConnector], size: int, action: str
+) -> None:
+    assert Conversation(*connectors).end(size, 2) == action
+
+
+def test_with_rules_of_strangers_the_agent_judges_them_always() -> None:
+    assert Conversation(rules=[STRANGER]).end(1000, 2) == AGENT_PATH
 
 
 # --- Memory ---
@@ -549,4 +581,4 @@ def test_a_message_with_more_recipients_than_are_remembered_is_not_judged_by_som
     judge.rcpt("bob@bulk.com")
     for number in range(3):
         judge.rcpt(f"user{number}@fabrikam.com")
-    assert judge.end(2 * MB, 4).startswith("451 ")
+    assert judge.end(2 * MB, 4) == AGENT_PATH

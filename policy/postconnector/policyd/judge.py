@@ -168,7 +168,7 @@ class Judge:
             return NOTHING_TO_SAY
         recipients = [recipient] if recipient else self._messages.recipients(instance)
         if len(recipients) < max(_number(request, "recipient_count"), 1):
-            action = self._without_recipients(request)
+            action = self._without_recipients(request, size)
         else:
             routes = self._routes(request, dict.fromkeys(recipients), size)
             action = self._for_all(request, routes, size)
@@ -228,7 +228,7 @@ class Judge:
         if isinstance(verdict, TakeAgentPath) and way is None:
             log.warning("%s: %s", queue_id(request), NOT_PUBLISHED)
             verdict = _NOT_NOW
-        for name in connectors_of(message.recipients):
+        for name in connectors_of(message.recipients) or ("",):
             self._decided(name, message.stage.value, word_of(verdict))
         if isinstance(verdict, TakeAgentPath):
             log_decision("filter", request, f"to the agent: {verdict.why}")
@@ -237,11 +237,16 @@ class Judge:
         log_decision("reject", request, reply)
         return reply
 
-    def _without_recipients(self, request: Request) -> str:
-        """We were not there at RCPT TO (a restart), at least not for all."""
-        log.warning("%s: recipients unknown, asking to try again", queue_id(request))
-        self._decided("", _END, "deferred")
-        return TRY_LATER
+    def _without_recipients(self, request: Request, size: int) -> str:
+        """We were not there at RCPT TO (a restart), or were not asked (a listener has restrictions
+        of its own): then the agent, who sees all recipients, judges for each.
+        """
+        if self._messages.began_before_us(request.get("instance", "")):
+            log.warning("%s: recipients unknown, asking to try again", queue_id(request))
+            self._decided("", _END, "deferred")
+            return TRY_LATER
+        message = _message(Stage.END_OF_MESSAGE, request, (), size)
+        return self._say(request, message, TakeAgentPath("its listener does not ask at RCPT TO"))
 
 
 def _message(

@@ -46,7 +46,7 @@ class OpenMessages:
         None of a message that began before us: those that were named since may be as many as
         Postfix counts and yet be others, as some are refused after we were asked.
         """
-        if self._began_before_us(instance):
+        if self.began_before_us(instance):
             return ()
         return self._messages.get(instance, ())
 
@@ -56,7 +56,8 @@ class OpenMessages:
         self._count -= len(recipients)
         return recipients
 
-    def _began_before_us(self, instance: str) -> bool:
+    def began_before_us(self, instance: str) -> bool:
+        """Whether a message began before our start, so that we know part of it at most."""
         if self._uptime() > self._underway_until:
             return False
         began = _BEGAN.fullmatch(instance)

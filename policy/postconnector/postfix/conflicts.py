@@ -8,9 +8,10 @@ from postconnector.model.address_space import Specificity
 from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
-from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.facts import END_OF_DATA_RESTRICTIONS, PostfixFacts
 from postconnector.postfix.host_entries import EVERYTHING, HostEntries
 from postconnector.postfix.host_listeners import (
+    asked_restrictions,
     asking_parameters,
     behind_filters,
     content_filters,
@@ -50,7 +51,7 @@ def conflicts(
     if default is not None:
         yield from _default_route(default.connector, facts)
     yield from _tls_policies(native, entries.tls_policies)
-    yield from _unasking(facts)
+    yield from _own_restrictions(local.organization.host, facts)
     yield from _content_filters(local.organization.host, facts)
     yield from _followers(facts, set_by_us)
     yield from _sizes(native, facts)
@@ -177,12 +178,25 @@ def _tls_policies(native: Sequence[SendConnector], policies: Mapping[str, str]) 
                 )
 
 
-def _unasking(facts: PostfixFacts) -> Iterator[str]:
-    for service in facts.unasking_services:
-        yield (
-            f"master.cf gives {service} restrictions of its own: what comes in there is routed by"
-            " the connectors, but the policy service does not see it"
-        )
+def _own_restrictions(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:
+    asked = {*asked_restrictions(host)}
+    for service, own in facts.own_restrictions.items():
+        if own >= asked and host.milter is not AskMilter.SMTP:
+            what = (
+                "what comes in there is routed by the connectors, but the policy service does not"
+                " see it"
+            )
+        elif END_OF_DATA_RESTRICTIONS not in own:
+            what = (
+                "MaxMessageSize is judged there when a message has come, not at RCPT TO; with"
+                " several recipients the delivery agent does it, and sends reports"
+            )
+        elif END_OF_DATA_RESTRICTIONS in asked:
+            what = "MaxMessageSize is judged there by the size that the client declares alone"
+        else:
+            continue  # the milter judges there
+        parameters = ", ".join(sorted(own))
+        yield f"master.cf gives {service} restrictions of its own ({parameters}): {what}"
 
 
 def _content_filters(host: HostSettings, facts: PostfixFacts) -> Iterator[str]:

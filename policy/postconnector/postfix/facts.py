@@ -90,10 +90,13 @@ class PostfixFacts:
         return frozenset(name.partition("/")[0] for name in self.programs)
 
     @property
-    def unasking_services(self) -> list[str]:
-        """smtpd(8) services that have RESTRICTIONS of their own, and ask no policy service."""
-        found = (name.rpartition("/") for name in self.service_settings)
-        return sorted({service for service, _, parameter in found if parameter in RESTRICTIONS})
+    def own_restrictions(self) -> dict[str, frozenset[str]]:
+        """By smtpd(8) service, which of RESTRICTIONS it has of its own, where nobody is asked."""
+        found = [name.rpartition("/") for name in self.service_settings]
+        return {
+            service: frozenset(name for each, _, name in found if each == service) & {*RESTRICTIONS}
+            for service in sorted({each for each, _, name in found if name in RESTRICTIONS})
+        }
 
     @property
     def own_directory(self) -> Path:
