@@ -348,6 +348,16 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
     assert len(warnings) == 7
 
 
+def test_plan_knows_what_apply_refuses(new_host: HostMaker) -> None:
+    administrator = new_host({"sender_dependent_relayhost_maps": "inline:{ a@b.test=[192.0.2.1] }"})
+    administrator.write_connectors(GOOD)
+    plan, apply = administrator.run("plan"), administrator.run("apply")
+    assert (plan.returncode, apply.returncode) == (os.EX_CONFIG, os.EX_CONFIG)
+    for result in (plan, apply):
+        assert "sender_dependent_relayhost_maps" in result.stderr
+    assert plan.stdout.splitlines()[-1].endswith(", but apply refuses: see the errors above.")
+
+
 def test_a_connector_that_goes_is_gone(new_host: HostMaker, root: Path, enter: ExitStack) -> None:
     port = free_port()
     first = receiver(root, enter, "first", "fabrikam.test", port=port)

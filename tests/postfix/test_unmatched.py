@@ -92,6 +92,13 @@ def test_clients_hear_at_once_that_it_can_not_go_now(new_host: HostMaker, peer: 
     assert received(peer, 1) == ["bob@fabrikam.test"]
 
 
+def test_route_says_that_it_waits(new_host: HostMaker, peer: Peer) -> None:
+    host = new_host()
+    host.write_connectors(UNREACHABLE + connector("fabrikam.test", peer))
+    said = host.run("route", "bob@nowhere.test").stdout
+    assert "no connector matches: mail waits, as in Exchange ([host] unmatched)" in said
+
+
 def test_mail_by_sendmail_waits_until_there_is_a_connector_for_it(
     new_host: HostMaker, peer: Peer
 ) -> None:

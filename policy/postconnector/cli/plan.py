@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     unfinished = unfinished_sentence(publication)
     if unfinished is not None:
         print_error(f"warning: {unfinished}")
+    if plan.compiled.refusals:
+        return os.EX_CONFIG
     return CHANGES_PENDING if plan.files or unfinished else os.EX_OK
 
 
@@ -143,7 +145,10 @@ def _print_changes(plan: Plan) -> None:
         print_heading(f"{other.file} {'(as published)' if published_copy else 'differs'}")
         print_diff(other.diff or ("~ the copy of your file that daemons go by",))
     print_line()
-    print_line(f"{_counted(plan.files)}; postconnector apply does it.")
+    if plan.compiled.refusals:
+        print_line(f"{_counted(plan.files)}, but apply refuses: see the errors above.")
+    else:
+        print_line(f"{_counted(plan.files)}; postconnector apply does it.")
 
 
 def _counted(files: Sequence[str]) -> str:

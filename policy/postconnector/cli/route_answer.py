@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from postconnector.model.address_space import AddressSpace, Specificity
 from postconnector.model.domain import recipient_domain
+from postconnector.model.organization import Unmatched
 from postconnector.model.problem import quoted
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError, path_of
 from postconnector.selection.batch import outcome_name
@@ -115,6 +116,8 @@ def _reason(local: LocalRouting, outcome: Outcome) -> str:
             return f"{code}: no connector is for addresses of this type"
         case Accepted(domain):
             return f"{domain.domain_name} is an authoritative domain of the organization"
+        case _ if local.organization.host.unmatched is Unmatched.UNREACHABLE:
+            return "no connector matches: mail waits, as in Exchange ([host] unmatched)"
         case _:
             return "no connector matches: Postfix routes by itself"
 
