@@ -128,9 +128,9 @@ def envelope_is_said(envelope: Envelope) -> None:
     addresses = [envelope.sender, *(recipient.address for recipient in envelope.recipients)]
     for address in addresses:
         assert len(address.encode()) <= LONGEST_ADDRESS
-        assert address.isascii() or envelope.smtputf8
         if '"' not in address:
             assert not set(address) & set('<> ,;:\\"()') or address.endswith("]")
+    utf8 = uses_smtputf8(envelope, content, envelope.recipients)
     command = mail_command(envelope, content, envelope.recipients, _ALL)
     again = parse_command(command.encode())
     assert isinstance(again, Mail)
@@ -138,12 +138,11 @@ def envelope_is_said(envelope: Envelope) -> None:
         envelope.sender,
         _SIZE,
         envelope.body.upper() if envelope.body else None,
-        envelope.smtputf8,
+        utf8,
         envelope.ret,
         envelope.envid,
         envelope.requiretls,
     )
-    utf8 = uses_smtputf8(envelope, content, envelope.recipients)
     for recipient in envelope.recipients:
         command = rcpt_command(recipient, _ALL, with_smtputf8=utf8)
         assert parse_command(command.encode(), smtputf8=utf8) == Rcpt(recipient)

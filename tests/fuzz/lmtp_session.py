@@ -22,7 +22,7 @@ from tests.fuzz import message_data
 from tests.fuzz.given import agree, given
 from tests.fuzz.lmtp_commands import envelope_is_said, envelope_of
 
-_MOST_SENT = 12_000
+_MOST_SENT = 20_000
 WORDS = (
     b"LHLO mx.contoso.test\r\n",
     b"MAIL FROM:<a@contoso.test>\r\nRCPT TO:<b@x.test>\r\nDATA\r\n",

@@ -45,7 +45,7 @@ def test_new_ones(name: str, tmp_path: Path) -> None:
     ("name", "module", "attribute", "wrong"),
     [
         ("lmtp_commands", parameters, "_ENVID", re.compile("(?s).*")),
-        ("lmtp_session", session, "LONGEST_LINE", 4095),
+        ("lmtp_session", session, "LONGEST_LINE", 16 * 1024 - 1),
         ("message_data", message_data, "_END", b"\n.\r\n"),
         ("message_data", message_data, "_STRAY", re.compile(rb"\r(?!\n)")),
         ("policy_requests", protocol, "MOST_ATTRIBUTES", 199),

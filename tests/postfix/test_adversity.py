@@ -133,18 +133,45 @@ def test_a_connector_that_is_called_as_the_end_of_our_block(new_host: HostMaker)
     assert state(administrator) == before
 
 
-def test_what_was_edited_in_master_cf_is_put_right_by_one_apply(published: Administrator) -> None:
-    master_cf = configuration(published, "master.cf")
-    published.host.postconf("-M", "new/unix=new unix - - n - - smtp")
-    result = published.run("apply")
-    assert "published generation 2" in result.stdout, result
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (("-e", "delay_warning_time=4h"), "main.cf"),
+        (("-M", "new/unix=new unix - - n - - smtp"), "master.cf"),
+    ],
+)
+def test_what_others_add_behind_our_block_stays_there(
+    published: Administrator, arguments: tuple[str, ...], file: str
+) -> None:
+    """As postconf(1) does: the next connectors are published in front of it."""
+    published.host.postconf(*arguments)
+    assert "nothing to change" in published.run("apply").stdout
     assert_all_is_well(published)
-    assert "new" in {line.split()[0] for line in published.host.postconf("-M").splitlines()}
-    master_cf.write_text(master_cf.read_text().replace('# Send connector "Internet"\n', ""))
-    assert "published generation 3" in published.run("apply").stdout
+    added = configuration(published, file).read_text().splitlines()[-1]
+    published.publish(FABRIKAM)
+    assert configuration(published, file).read_text().splitlines()[-1] == added
     assert_all_is_well(published)
     assert published.run("remove").returncode == 0
-    assert master_cf.read_text().rstrip().splitlines()[-1].split()[0] == "new"
+    assert configuration(published, file).read_text().splitlines()[-1] == added
+
+
+def test_a_parameter_of_ours_that_is_set_again_behind_the_block(published: Administrator) -> None:
+    main_cf = configuration(published, "main.cf")
+    before = published.host.postconf("-h", "transport_maps")
+    main_cf.write_text(main_cf.read_text() + "transport_maps = inline:{ a.test=smtp: }\n")
+    result = published.run("apply")
+    assert "published generation 2" in result.stdout, result
+    expected = f"{before.strip()}, inline:{{ a.test=smtp: }}\n"
+    assert published.host.postconf("-h", "transport_maps") == expected
+    assert published.run("remove").returncode == 0
+    assert main_cf.read_text().endswith("transport_maps = inline:{ a.test=smtp: }\n")
+
+
+def test_what_was_edited_in_our_part_of_master_cf_is_put_right(published: Administrator) -> None:
+    master_cf = configuration(published, "master.cf")
+    master_cf.write_text(master_cf.read_text().replace('# Send connector "Internet"\n', ""))
+    assert "published generation 2" in published.run("apply").stdout
+    assert_all_is_well(published)
 
 
 def test_a_line_behind_the_end_of_master_cf_is_nobody_elses(published: Administrator) -> None:

@@ -92,9 +92,9 @@ def _read(source: BinaryIO) -> Iterator[bytes]:
 
 def _envelope(arguments: argparse.Namespace, content: SpooledMessage) -> Envelope:
     try:
-        sender = sender_address(arguments.sender.removeprefix("<").removesuffix(">"), smtputf8=True)
+        sender = sender_address(arguments.sender.removeprefix("<").removesuffix(">"))
         recipients = tuple(
-            EnvelopeRecipient(recipient_address(text, smtputf8=True))
+            EnvelopeRecipient(recipient_address(text))
             for text in dict.fromkeys(arguments.recipients)
         )
     except CommandError as error:

@@ -129,13 +129,14 @@ def _envelope(arguments: argparse.Namespace) -> Envelope | None:
     """What every next hop is asked; None if there is no recipient."""
     try:
         sender = arguments.sender.removeprefix("<").removesuffix(">")
-        sender = sender_address(sender, smtputf8=True)
+        sender = sender_address(sender)
         if arguments.to is None:
             return None
-        recipient = EnvelopeRecipient(recipient_address(arguments.to, smtputf8=True))
+        recipient = EnvelopeRecipient(recipient_address(arguments.to))
     except CommandError as error:
         raise CommandFailedError(os.EX_USAGE, str(error)) from None
-    return Envelope(sender, (recipient,))
+    is_ascii = sender.isascii() and recipient.address.isascii()
+    return Envelope(sender, (recipient,), smtputf8=not is_ascii)
 
 
 def _domain(connector: SendConnector, envelope: Envelope | None) -> str:

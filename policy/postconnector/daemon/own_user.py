@@ -10,7 +10,7 @@ from contextlib import suppress
 from postconnector.postfix.facts import OWN_USER
 
 _FALLBACK = "nobody"
-_LOADED_WHEN_USED = ("unicode_escape", "idna")
+_LOADED_WHEN_USED = ("unicode_escape", "idna", "punycode")
 """Parts of Python that may be out of reach for the user that a daemon becomes."""
 
 

@@ -36,6 +36,7 @@ _AS_IT_CAME = "it has been through all this already"
 _ONLY_US = "only the delivery agent reaches it"
 _AS_IT_IS = "what is handed back is the message as it was"
 _NO_LIMIT = Setting("message_size_limit", "0", _AS_IT_CAME)
+_MOST_HOPS = Setting("hopcount_limit", "1000", "Postfix took the message with the hops that it has")
 _LMTP_CHANGES = (
     "lmtp_generic_maps",
     "lmtp_header_checks",
@@ -116,6 +117,7 @@ def return_cleanup_service(facts: PostfixFacts) -> Service:
     settings = (
         Setting("syslog_name", f"{facts.syslog_name}/{RETURN_CLEANUP_SERVICE}", "delivery agent"),
         _NO_LIMIT,
+        _MOST_HOPS,
     )
     return Service(RETURN_CLEANUP_SERVICE, (), settings, program="cleanup")
 
@@ -159,7 +161,8 @@ def _is_ours_alone() -> Iterator[Setting]:
     yield Setting("smtpd_tls_security_level", "none", _ONLY_US)
     yield Setting("smtpd_sasl_auth_enable", "no", _ONLY_US)
     yield Setting("smtpd_client_connection_count_limit", "0", _ONLY_US)
-    yield Setting("smtpd_client_connection_rate_limit", "0", _ONLY_US)
+    for counted in ("connection", "message", "recipient"):
+        yield Setting(f"smtpd_client_{counted}_rate_limit", "0", _ONLY_US)
     yield Setting("smtpd_recipient_limit", str(MOST_RECIPIENTS), _ONLY_US)
     yield Setting("smtpd_hard_error_limit", str(MOST_RECIPIENTS + 1), _ONLY_US)
     yield Setting("smtpd_error_sleep_time", "0", _ONLY_US)

@@ -1,8 +1,9 @@
 """Our part of main.cf and master.cf: put in, and taken out again to the byte.
 
-Both files get one marked block at their end. A parameter that the block sets and the host sets
-too is commented out where it stands, so that Postfix reads each once and a reader sees both. The
-block also has what the host defines in terms of such a parameter (see `host_parameters`).
+Both files get one marked block at their end, and it stays where it is when others add lines behind
+it. A parameter that the block sets and the host sets too is commented out where it stands, so that
+Postfix reads each once and a reader sees both. The block also has what the host defines in terms of
+such a parameter (see `host_parameters`).
 Pure text in, text out.
 """
 
@@ -12,7 +13,13 @@ from pathlib import Path
 
 from postconnector.postfix.compiled import Parameter, Service
 from postconnector.postfix.host_parameters import read_parameters, with_followers
-from postconnector.postfix.marked_block import REPLACED, block_in, with_block, without_ours
+from postconnector.postfix.marked_block import (
+    REPLACED,
+    around_ours,
+    block_in,
+    with_block,
+    without_ours,
+)
 from postconnector.postfix.quoting import comment, master_cf_option
 from postconnector.postfix.table_names import TRANSPORT_TABLE
 
@@ -21,21 +28,23 @@ _OPTION = re.compile(r"[ ]+-o (?P<brace>[{] )?(?P<name>\w+) ?= ?(?P<value>.*?)(?
 
 
 def main_cf_with(
-    original: str, parameters: Iterable[Parameter], own_values: Mapping[str, str] | None = None
+    current: str, parameters: Iterable[Parameter], own_values: Mapping[str, str] | None = None
 ) -> str:
-    """main.cf with our parameters; `original` is the file without them.
+    """main.cf with our parameters in place of those that it may have.
 
     `own_values`: what the host has for them, whether main.cf says it or is silent.
     """
-    lines = _LINE.findall(original)
+    before, behind = map(_LINE.findall, around_ours(current))
+    lines = [*before, *behind]
     theirs = list(read_parameters(lines))
     values = {parameter.name: parameter.value for parameter in theirs}
     ours = list(with_followers(parameters, values, own_values or {}))
     replaced = {parameter.name for parameter in ours}
     out = {number for name, _, numbers in theirs if name in replaced for number in numbers}
-    kept = "".join(REPLACED + line if number in out else line for number, line in enumerate(lines))
+    kept = [REPLACED + line if number in out else line for number, line in enumerate(lines)]
     block = "".join(f"{comment(each.reason)}{each.name} = {each.value}\n" for each in ours)
-    return with_block(kept, block)
+    place = len(before)
+    return with_block("".join(kept[:place]), block, "".join(kept[place:]))
 
 
 def service_entries(services: Iterable[Service], chroot: str) -> dict[str, str]:
@@ -43,9 +52,10 @@ def service_entries(services: Iterable[Service], chroot: str) -> dict[str, str]:
     return {service.name: _entry(service, chroot) for service in services}
 
 
-def master_cf_with(original: str, entries: Mapping[str, str]) -> str:
-    """master.cf with these entries in our block; `original` is the file without it."""
-    return with_block(original, "".join(entries.values())) if entries else original
+def master_cf_with(current: str, entries: Mapping[str, str]) -> str:
+    """master.cf with these entries in our block, in place of those that it may have."""
+    before, behind = around_ours(current)
+    return with_block(before, "".join(entries.values()), behind) if entries else before + behind
 
 
 def entry_names(master_cf: str) -> Iterator[str]:

@@ -23,13 +23,13 @@ _BLOCK = re.compile(rf"{_BEGIN_LINE}(?P<inside>.*?){_END_LINE}", re.MULTILINE | 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
-def with_block(original: str, block: str) -> str:
-    """A file with our block at its end; `original` is the file without it."""
+def with_block(before: str, block: str, behind: str = "") -> str:
+    """A file with our block between what is the host's; see `around_ours`."""
     begin = BEGIN
-    if original and not original.endswith("\n"):
+    if before and not before.endswith("\n"):
         begin += _NO_NEWLINE
-        original += "\n"
-    return f"{original}{begin}\n{block}{END}\n"
+        before += "\n"
+    return f"{before}{begin}\n{block}{END}\n{behind}"
 
 
 def block_in(text: str) -> str:
@@ -40,13 +40,24 @@ def block_in(text: str) -> str:
 
 def without_ours(text: str) -> str:
     """The file as it is without our block, and with what we commented out."""
+    return "".join(around_ours(text))
+
+
+def around_ours(text: str) -> tuple[str, str]:
+    """The same in two parts: what stands before our block, or where it is to stand, and behind it,
+    where `postconf -e` and others put what they add.
+    """
     found = _BLOCK.search(text)
     if found is None:
-        return text
-    before, after = text[: found.start()], text[found.end() :]
-    if found["no_newline"] and not after:
+        return text, ""
+    before, behind = text[: found.start()], text[found.end() :]
+    if found["no_newline"] and not behind:
         before = before.removesuffix("\n")
-    return "".join(line.removeprefix(REPLACED) for line in _LINE.findall(before + after))
+    return _given_back(before), _given_back(behind)
+
+
+def _given_back(lines: str) -> str:
+    return "".join(line.removeprefix(REPLACED) for line in _LINE.findall(lines))
 
 
 def out_of_order(text: str, own_directory: Path) -> str | None:

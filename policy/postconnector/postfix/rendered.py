@@ -15,7 +15,6 @@ from postconnector.postfix.configuration_files import (
 )
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import ConfigurationFiles
-from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.quoting import table_source
 from postconnector.postfix.table_names import CERTIFICATE_STATES
 
@@ -58,9 +57,7 @@ def render(
     for name, data in compiled.agent_files.items():
         files[name] = GenerationFile(data, secret=True, for_agent=True)
     configuration = ConfigurationFiles(
-        main_cf_with(without_ours(current.main_cf), compiled.parameters, facts.parameters),
-        master_cf_with(
-            without_ours(current.master_cf), service_entries(compiled.services, facts.smtp_chroot)
-        ),
+        main_cf_with(current.main_cf, compiled.parameters, facts.parameters),
+        master_cf_with(current.master_cf, service_entries(compiled.services, facts.smtp_chroot)),
     )
     return Rendered(configuration, files)

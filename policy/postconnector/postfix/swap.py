@@ -33,7 +33,6 @@ class Swap:
         self._host = host
         self._private = facts.queue_directory / "private"
         self._current = current
-        self._original = without_ours(current.master_cf)
         self._changes = changes
         self._last = max(n for n, c in enumerate(changes) if c.step is not Step.MASTER_CF)
         self._master_cf = ReplacedFile(facts.config_directory / "master.cf")
@@ -55,7 +54,7 @@ class Swap:
         self._master_cf.stage(
             self._current.master_cf,
             [
-                master_cf_with(self._original, {**change.services, **self._mark(n)})
+                master_cf_with(self._current.master_cf, {**change.services, **self._mark(n)})
                 for n, change in enumerate(self._changes)
                 if change.step is Step.MASTER_CF
             ],
@@ -98,7 +97,7 @@ class Swap:
         self._live.forget()
 
     def _forget_sockets(self) -> None:
-        forget_sockets(self._private, self._original)
+        forget_sockets(self._private, without_ours(self._current.master_cf))
 
     def _mark(self, number: int) -> dict[str, str]:
         """A service that nobody uses: when its socket is there, master(8) has taken the file."""

@@ -14,7 +14,7 @@ from postconnector.delivery.lmtp.parameters import mail_parameters, rcpt_paramet
 from postconnector.delivery.lmtp.paths import recipient_address, sender_address, split_path
 from postconnector.delivery.lmtp.xforward import xforward_attributes
 
-LONGEST_LINE = 4096
+LONGEST_LINE = 16 * 1024
 """Octets with CRLF: RFC 5321's 512 and what the extensions add, and twice what Postfix reads."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -71,7 +71,7 @@ Command = Lhlo | Mail | Rcpt | Xforward | Word
 def parse_command(line: bytes, *, smtputf8: bool = False) -> Command:
     """Read a line without its CRLF. Raises CommandError.
 
-    `smtputf8`: MAIL said so, thus recipients may stand in UTF-8.
+    `smtputf8`: MAIL said so, thus original recipients may stand in UTF-8.
     """
     try:
         text = line.decode()
@@ -109,7 +109,7 @@ def _mail(argument: str) -> Mail:
     smtputf8 = "SMTPUTF8" in parameters
     size, body = parameters.get("SIZE"), parameters.get("BODY")
     return Mail(
-        sender_address(path, smtputf8=smtputf8),
+        sender_address(path),
         int(size) if size else None,
         body.upper() if body else None,
         smtputf8,
@@ -122,7 +122,7 @@ def _mail(argument: str) -> Mail:
 def _rcpt(argument: str, smtputf8: bool) -> Rcpt:
     path, rest = _path(argument, "TO:")
     parameters = rcpt_parameters(rest, smtputf8=smtputf8)
-    address = recipient_address(path, smtputf8=smtputf8)
+    address = recipient_address(path)
     return Rcpt(EnvelopeRecipient(address, parameters.get("NOTIFY"), parameters.get("ORCPT")))
 
 

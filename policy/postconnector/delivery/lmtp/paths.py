@@ -1,7 +1,8 @@
 """Reverse-path and forward-path of RFC 5321 and 6531, as a careful MTA reads them. No I/O.
 
 Stricter than Postfix in syntax, as lenient in length: a VERP sender of more than 64 octets is
-mail that Postfix took. Source routes are dropped, as RFC 5321 (appendix C) wants it.
+mail that Postfix took, and so is an address beyond ASCII that came without SMTPUTF8
+(strict_smtputf8 is off by default). Source routes are dropped, as RFC 5321 (appendix C) wants it.
 """
 
 import re
@@ -30,25 +31,23 @@ def split_path(text: str) -> tuple[str, str] | None:
     return (match[1], text[match.end() :]) if match else None
 
 
-def sender_address(path: str, *, smtputf8: bool) -> str:
+def sender_address(path: str) -> str:
     """The address of a reverse-path, empty for the null one. Raises CommandError."""
-    return _mailbox(path, smtputf8, "5.1.7", "sender") if path else ""
+    return _mailbox(path, "5.1.7", "sender") if path else ""
 
 
-def recipient_address(path: str, *, smtputf8: bool) -> str:
+def recipient_address(path: str) -> str:
     """The address of a forward-path; Postmaster needs no domain. Raises CommandError."""
     if path.lower() == "postmaster":
         return path
-    return _mailbox(path, smtputf8, "5.1.3", "recipient")
+    return _mailbox(path, "5.1.3", "recipient")
 
 
-def _mailbox(path: str, smtputf8: bool, enhanced: str, whose: str) -> str:
+def _mailbox(path: str, enhanced: str, whose: str) -> str:
     match = _MAILBOX.fullmatch(path)
     if match is None:
         raise CommandError(501, enhanced, f"bad {whose} address syntax")
     address: str = match["mailbox"]
-    if not (address.isascii() or smtputf8):
-        raise CommandError(553, "5.6.7", f"a {whose} address beyond ASCII needs SMTPUTF8")
     if len(match["domain"].encode()) > _LONGEST_DOMAIN or len(address.encode()) > LONGEST_ADDRESS:
         raise CommandError(501, enhanced, f"{whose} address too long")
     return address

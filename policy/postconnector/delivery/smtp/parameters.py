@@ -38,15 +38,17 @@ def refusal(
     if not _is_sayable(envelope.sender):
         return Reply(553, "5.1.7", ("the sender's address has control characters",))
     if _needs_smtputf8(envelope, content):
-        return _smtputf8_missing(extensions)
+        return _smtputf8_missing(envelope, extensions)
     return None
 
 
-def recipient_refusal(recipient: EnvelopeRecipient, extensions: Extensions) -> Reply | None:
+def recipient_refusal(
+    recipient: EnvelopeRecipient, envelope: Envelope, extensions: Extensions
+) -> Reply | None:
     """Why this recipient alone can't be named to this next hop; None if he can."""
     if not _is_sayable(recipient.address):
         return Reply(553, "5.1.3", ("the recipient's address has control characters",))
-    return None if recipient.address.isascii() else _smtputf8_missing(extensions)
+    return None if recipient.address.isascii() else _smtputf8_missing(envelope, extensions)
 
 
 def xforward_command(envelope: Envelope, extensions: Extensions) -> str | None:
@@ -88,7 +90,7 @@ def mail_command(
         words.append(f"SIZE={content.size}")
     if extensions.offers("8BITMIME") and (content.is_8bit or envelope.body):
         words.append("BODY=8BITMIME" if content.is_8bit else f"BODY={envelope.body}")
-    if uses_smtputf8(envelope, content, recipients):
+    if uses_smtputf8(envelope, content, recipients) and extensions.offers("SMTPUTF8"):
         words.append("SMTPUTF8")
     if envelope.requiretls:
         words.append("REQUIRETLS")
@@ -125,8 +127,9 @@ def _needs_smtputf8(envelope: Envelope, content: Content) -> bool:
     return not envelope.sender.isascii() or (envelope.smtputf8 and content.has_8bit_header)
 
 
-def _smtputf8_missing(extensions: Extensions) -> Reply | None:
-    if extensions.offers("SMTPUTF8"):
+def _smtputf8_missing(envelope: Envelope, extensions: Extensions) -> Reply | None:
+    """What came without the parameter is older than it, too, and goes as it came."""
+    if extensions.offers("SMTPUTF8") or not envelope.smtputf8:
         return None
     return Reply(553, "5.6.7", ("SMTPUTF8 is needed, but was not offered",))
 

@@ -67,7 +67,7 @@ class Exchange:
         self._content = content
         self._extensions = extensions
         self._timeouts = timeouts
-        refusals = (recipient_refusal(each, extensions) for each in envelope.recipients)
+        refusals = (recipient_refusal(each, envelope, extensions) for each in envelope.recipients)
         self._replies = [RecipientReply(reply) if reply else None for reply in refusals]
         self._asked = [number for number, reply in enumerate(self._replies) if reply is None]
         self._mail_answered = False

@@ -67,7 +67,7 @@ def asking(envelope: Envelope, finding: Finding, timeouts: Timeouts) -> Dialogue
 def _refused_unasked(envelope: Envelope, extensions: Extensions) -> Reply | None:
     """What the agent itself says of this next hop and these addresses."""
     whole = refusal(envelope, _SmallMessage(), extensions, verified_tls=False)
-    return whole or recipient_refusal(envelope.recipients[0], extensions)
+    return whole or recipient_refusal(envelope.recipients[0], envelope, extensions)
 
 
 def _answer(seconds: float, stage: Stage) -> Dialogue[Reply]:
