@@ -109,6 +109,27 @@ def test_each_recipient_gets_what_is_his(administrator: Administrator, peer: Pee
     assert services == {"pc-agent-path/lmtp", "pc-small/smtp"}
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "always_bcc=archive@contoso.test",
+        "header_checks=regexp:{{/^Subject:/ BCC archive@contoso.test}}",
+    ],
+)
+def test_a_copy_that_postfix_adds_does_not_leave_with_what_is_moved(
+    administrator: Administrator, peer: Peer, setting: str
+) -> None:
+    administrator.host.postconf("-e", setting)
+    administrator.host.postfix("reload")
+    assert submit(administrator, "b@tiny.test", size=50 * KB)[0] == 250
+    assert administrator.host.log.wait_for_delivery("archive@contoso.test").status == "sent"
+    wait_until(lambda: peer.received() or None, "the message")
+    administrator.host.wait_idle()
+    assert [m.recipient for m in peer.received()] == ["b@tiny.test"]
+    found = [d for d in administrator.host.log.deliveries() if d.recipient.startswith("archive@")]
+    assert [d.service for d in found][-1] == "discard"
+
+
 @pytest.fixture
 def submission() -> int:
     """The port of a listener with restrictions of its own, as in Debian's master.cf."""

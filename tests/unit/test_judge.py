@@ -64,8 +64,9 @@ class Postfix:
     it was not asked about before is not known yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, adds_recipients: bool = False) -> None:
         self._known: set[str] = set()
+        self._adds_recipients = adds_recipients
 
     def keeps(self, domain: str, *, relayed_too: bool) -> bool:
         self._ask_first(domain)
@@ -74,6 +75,10 @@ class Postfix:
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
         self._ask_first(f"{in_doubt} {' '.join(sorted(addresses))}")
         return frozenset(addresses) & {ALIAS}
+
+    def adds_recipients(self) -> bool:
+        self._ask_first("always_bcc")
+        return self._adds_recipients
 
     async def find_out(self, unknown: NotKnownYetError) -> None:
         unknown.ask()
@@ -91,12 +96,13 @@ class Conversation:
         *connectors: SendConnector,
         messages: OpenMessages | None = None,
         rules: Sequence[NamedRule] = (),
+        postfix: Postfix | None = None,
     ) -> None:
         organization = Organization(tuple(connectors))
         self._judge = Judge(
             organization,
             OpenMessages() if messages is None else messages,
-            Postfix(),
+            postfix or Postfix(),
             (*load_rules(), *rules),
         )
 
@@ -502,6 +508,14 @@ def test_a_restart_between_two_recipients_judges_nobody_by_the_other(size: int) 
     after.rcpt("eve@fabrikam.com")
     after.rcpt("joe@fabrikam.com")
     assert after.end(size, 3).startswith("451 ")
+
+
+def test_what_postfix_adds_is_not_moved_with_the_others() -> None:
+    """always_bcc: FILTER would lead it along."""
+    judge = Conversation(INTERNET, PARTNER, postfix=Postfix(adds_recipients=True))
+    assert judge.message(["bob@fabrikam.com"], 2 * MB) == AGENT_PATH
+    assert judge.message(["bob@fabrikam.com"], 1 * MB) == "DUNNO"
+    assert judge.message(["bob@example.org"], 2 * MB) == "DUNNO"
 
 
 def test_a_recipient_named_twice_is_no_unknown_one() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from functools import partial
 
 from postconnector.enforcement.postfix_view import NotKnownYetError
+from postconnector.postfix.added_recipients import AddedRecipients
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.own_domains import OwnDomains
 from postconnector.postfix.rewritten_addresses import RewrittenAddresses
@@ -40,6 +41,7 @@ class RememberedAnswers:
     """The same for an event loop: what is not known is told by NotKnownYetError."""
 
     def __init__(self, host: PostfixHost | None) -> None:
+        self._added = AddedRecipients(host) if host is not None else None
         self._domains = OwnDomains(host) if host is not None else None
         self._addresses = RewrittenAddresses(host) if host is not None else None
         self._lock = asyncio.Lock()
@@ -60,6 +62,15 @@ class RememberedAnswers:
         known = self._addresses.remembered(addresses, in_doubt=in_doubt)
         if known is None:
             raise NotKnownYetError(partial(self._addresses.among, addresses, in_doubt=in_doubt))
+        return known
+
+    def adds_recipients(self) -> bool:
+        """Whether it may add some to a message when it queues it. Raises NotKnownYetError."""
+        if self._added is None:
+            return False
+        known = self._added.remembered()
+        if known is None:
+            raise NotKnownYetError(self._added.may_come)
         return known
 
     async def find_out(self, unknown: NotKnownYetError) -> None:

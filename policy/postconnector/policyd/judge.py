@@ -52,6 +52,9 @@ _RCPT, _END = Stage.RCPT.value, Stage.END_OF_MESSAGE.value
 _NOT_NOW = Defer(451, "4.3.0", "Connector policy service can't judge this message now")
 TRY_LATER = f"{_NOT_NOW.code} {_NOT_NOW.enhanced} {_NOT_NOW.text}"
 
+_DIFFERENT = "the recipients need different connectors because of the size"
+_OTHERS_COME = "Postfix may add recipients (always_bcc and others) that the size does not move"
+
 Decided = Callable[[str, str, str], None]
 """Told the connector (empty: none), the stage and what was decided, for the metrics."""
 
@@ -60,6 +63,10 @@ log = logging.getLogger(__name__)
 
 class RememberedView(PostfixView, Protocol):
     """Raises NotKnownYetError where Postfix would have to be asked."""
+
+    def adds_recipients(self) -> bool:
+        """Whether Postfix may add recipients to a message when it queues it."""
+        ...
 
     async def find_out(self, unknown: NotKnownYetError) -> None:
         """Ask Postfix; known afterwards. Raises PostfixError."""
@@ -179,16 +186,17 @@ class Judge:
         moved = any(route.moved for route in routes)
         # Before rules are asked: Postfix may have to be, and then all is done once more.
         as_kept = [with_kept(route, self._postfix) for route in routes] if moved else []
+        others_come = moved and self._postfix.adds_recipients()
         message = _message(Stage.END_OF_MESSAGE, request, routes, size)
         verdict = judge(self._rules, message).of_whole(message)
         if verdict is None and moved and _listener(request).asked_behind:
             log_decision("filter", request, "left to whom is asked behind the content filter")
         elif verdict is None and moved:
             detour = common_detour(as_kept)
-            if detour is not None:
+            if detour is not None and not others_come:
                 self._decided(detour.connector.name, message.stage.value, "moved")
                 return self._filter(request, detour)
-            verdict = TakeAgentPath("the recipients need different connectors because of the size")
+            verdict = TakeAgentPath(_DIFFERENT if detour is None else _OTHERS_COME)
         if verdict is not None:
             return self._say(request, message, verdict)
         for name in connectors_of(routes):
