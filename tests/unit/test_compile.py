@@ -119,7 +119,19 @@ def test_postfix_routes_small_messages_as_the_selection_does(
         (["contoso.com"], {"contoso.com": "pc-test:"}),
         (["Contoso.COM"], {"contoso.com": "pc-test:"}),
         (["*.contoso.com"], {"contoso.com": "pc-test:", ".contoso.com": "pc-test:"}),
-        (["bücher.example"], {"xn--bcher-kva.example": "pc-test:"}),
+        (
+            ["bücher.example"],
+            {"xn--bcher-kva.example": "pc-test:", "bücher.example": "pc-test:"},
+        ),
+        (
+            ["*.xn--bcher-kva.example"],
+            {
+                f"{dot}{domain}.example": "pc-test:"
+                for dot in ("", ".")
+                for domain in ("xn--bcher-kva", "bücher")
+            },
+        ),
+        (["xn--0.example"], {"xn--0.example": "pc-test:"}),
         (["*"], {}),
     ],
 )

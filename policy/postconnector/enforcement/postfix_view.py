@@ -100,6 +100,9 @@ def route_of_queued(route: RecipientRoute, postfix: PostfixView, size: int) -> R
 def with_kept(route: RecipientRoute, postfix: PostfixView) -> RecipientRoute:
     """The route, kept if Postfix delivers to the domain itself."""
     domain = recipient_domain(route.recipient)
-    if domain and postfix.keeps(domain, relayed_too=route.only_default):
-        return route.as_kept()
+    written = route.recipient.rpartition("@")[2].lower()
+    # Postfix has its domains as they are written there, with A-labels or without.
+    for name in dict.fromkeys((domain, written)) if domain else ():
+        if postfix.keeps(name, relayed_too=route.only_default):
+            return route.as_kept()
     return route

@@ -102,9 +102,25 @@ def recipient_domain(address: str) -> str | None:
     None: the address has no domain.
     """
     _, at, domain = address.rpartition("@")
-    if not at:
-        return None
+    return compared_domain(domain) or None if at else None
+
+
+def compared_domain(domain: str) -> str:
+    """The same of a domain alone; empty for an empty one."""
     if not domain.isascii():
         with contextlib.suppress(ValueError):
             domain = _to_a_labels(domain)
-    return domain.removesuffix(".").lower() or None
+    return domain.removesuffix(".").lower()
+
+
+def in_unicode(domain: str) -> str | None:
+    """A domain of A-labels, or .domain, with U-labels, as Postfix looks it up when a recipient is
+    written so; None if there is no such form.
+    """
+    if "xn--" not in domain:
+        return None
+    dot = "." if domain.startswith(".") else ""
+    try:
+        return dot + idna.decode(domain.removeprefix("."))
+    except idna.IDNAError:
+        return None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from postconnector.enforcement.tls_requirement import mutual_tls_domains
 from postconnector.model.address_space import Specificity
+from postconnector.model.domain import in_unicode
 from postconnector.model.organization import OrganizationSettings
 from postconnector.model.problem import quoted
 from postconnector.model.send_connector import SendConnector
@@ -157,7 +158,7 @@ def policy_keys(connector: SendConnector) -> tuple[str, ...]:
                 keys += (space.domain, f".{space.domain}")
             case _:
                 return ()
-    return tuple(keys)
+    return (*keys, *filter(None, map(in_unicode, keys)))
 
 
 def _service(

@@ -2,7 +2,8 @@
 
 The transport table gets the small-message winner of every address: `contoso.com` as it is,
 `*.contoso.com` as `.contoso.com` (any depth) and, where nothing more precise claims it,
-`contoso.com`. A domain that Postfix delivers to by itself, or that Exchange does, stays there.
+`contoso.com`. A domain with A-labels is there with U-labels too: Postfix looks it up as it is
+written. A domain that Postfix delivers to by itself, or that Exchange does, stays there.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from postconnector.enforcement.failure_policy import failure_policy
 from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.enforcement.tls_requirement import mutual_tls_domains
 from postconnector.model.address_space import X400, Specificity
+from postconnector.model.domain import compared_domain, in_unicode
 from postconnector.model.imcea import encapsulated
 from postconnector.model.organization import Unmatched
 from postconnector.model.send_connector import SendConnector
@@ -106,7 +108,8 @@ def claim_on_key(routing: RoutingTable, key: str) -> Candidate | None:
 
 def kept_domains(local: LocalRouting, own: OwnNames) -> list[str]:
     """The host's own domains that address spaces cover."""
-    return sorted(domain for domain in own.names if claimed_by(local.table, domain) is not None)
+    claims = ((domain, claimed_by(local.table, compared_domain(domain))) for domain in own.names)
+    return sorted(domain for domain, claim in claims if claim is not None)
 
 
 def _transport(local: LocalRouting, own: OwnNames, host: HostEntries) -> dict[str, str]:
@@ -117,6 +120,9 @@ def _transport(local: LocalRouting, own: OwnNames, host: HostEntries) -> dict[st
         elif specificity is Specificity.WILDCARD:
             entries[f".{domain}"] = target = local.target(winner)
             entries.setdefault(domain, target)
+    for key in [key for key in entries if "xn--" in key]:
+        if (written := in_unicode(key)) is not None:
+            entries[written] = entries[key]
     for key in (*kept_domains(local, own), *authoritative_domains(local)):
         if key in host.transport:
             entries.pop(key, None)  # the host's own entry is found under the same key
