@@ -40,10 +40,9 @@ VERDICTS = ("accepted", "refused", "deferred", "agent path", "moved")
 STATUSES = ("sent", "deferred", "bounced")
 """Of deliveries, as Postfix says."""
 
-LOOKUP = "LOOKUP"
-"""The stage of questions that are no message's: Postfix looks something up (socketmap)."""
+_STAGES = (Stage.RCPT.value, Stage.END_OF_MESSAGE.value)
+"""In which Postfix waits for a decision."""
 
-_STAGES = (*(stage.value for stage in Stage), LOOKUP)
 _ANSWER_BUCKETS = (5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 10.0)
 _DELIVERY_BUCKETS = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0)
 """Few, as there may be thousands of connectors; a next hop may take minutes."""
@@ -224,7 +223,7 @@ class Metrics:
             _Label("verdict", frozenset(VERDICTS)),
         )
         self.decided: Callable[[str, str, str], None] = self._decisions.add
-        """Told the connector (empty: none), the stage (a value of Stage, or LOOKUP) and the verdict
+        """Told the connector (empty: none), the stage (a value of Stage) and the verdict
         (one of VERDICTS)."""
         self._answers = _Times(
             "postconnector_answer_seconds",
