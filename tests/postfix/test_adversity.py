@@ -133,6 +133,20 @@ def test_a_connector_that_is_called_as_the_end_of_our_block(new_host: HostMaker)
     assert state(administrator) == before
 
 
+def test_what_somebody_keeps_in_our_folder_stays(published: Administrator) -> None:
+    """The connectors file perhaps, and passwords."""
+    folder = published.host.config_directory / "postconnector"
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "isp").write_text("secret")
+    (folder / "connectors.toml").write_text("mine")
+    result = published.run("remove")
+    assert f"left in {folder}, as it is not of apply: connectors.toml, secrets" in result.stdout
+    assert sorted(path.name for path in folder.rglob("*")) == ["connectors.toml", "isp", "secrets"]
+    assert published.run("remove").stdout.startswith("nothing to remove")
+    assert published.run("apply").returncode == 0
+    assert_all_is_well(published)
+
+
 @pytest.mark.parametrize(
     ("arguments", "file"),
     [

@@ -837,3 +837,31 @@ def test_no_name_can_be_chosen_to_take_another_connectors_service() -> None:
     services = service_names(names)
     hostile = services["Partner!"].removeprefix("pc-").replace("-", " ")
     assert len(set(service_names([*names, hostile]).values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "properties", "expected"),
+    [
+        ({"smtp_tls_wrappermode": "yes"}, {}, {"smtp_tls_wrappermode": "no"}),
+        ({"smtp_never_send_ehlo": "yes"}, {}, {"smtp_never_send_ehlo": "no"}),
+        ({"smtp_never_send_ehlo": "yes"}, {"force_helo": True}, {"smtp_never_send_ehlo": "yes"}),
+        ({"disable_dns_lookups": "yes"}, {}, {"disable_dns_lookups": "no"}),
+        ({"smtp_dns_support_level": "disabled"}, {}, {"smtp_dns_support_level": "enabled"}),
+        ({"smtp_dns_support_level": "dnssec"}, {}, {}),
+        ({"smtp_tcp_port": "2525"}, {}, {"smtp_tcp_port": "25"}),
+        ({"smtp_tcp_port": "2525"}, {"port": 587}, {"smtp_tcp_port": "587"}),
+        ({"smtp_tcp_port": "smtp"}, {}, {}),
+        (
+            {"disable_dns_lookups": "yes", "smtp_tcp_port": "2525"},
+            {"dns_routing_enabled": False, "smart_hosts": ["192.0.2.1"]},
+            {},
+        ),
+    ],
+)
+def test_what_the_host_has_for_all_its_mail_does_not_undo_what_a_connector_says(
+    host: dict[str, str], properties: dict[str, object], expected: dict[str, str]
+) -> None:
+    [service] = compiled([connector(**properties)], host=facts(**host)).native
+    names = {"smtp_tls_wrappermode", "smtp_never_send_ehlo", "smtp_dns_support_level"}
+    names |= {"disable_dns_lookups", "smtp_tcp_port"}
+    assert {s.name: s.value for s in service.settings if s.name in names} == expected

@@ -187,3 +187,19 @@ def test_a_password_is_found_by_one_connector_alone() -> None:
     (table,) = (table for table in result.tables if table.secret)
     assert dict(table.entries)["mx7.example:25"] == "u7:password of c7"
     assert "plain.example:25" not in dict(table.entries)
+
+
+@pytest.mark.usefixtures("_few_own_services")
+def test_next_hops_that_differ_in_case_alone_are_one() -> None:
+    """postmap(1) folds keys: two logins for one key would be one login."""
+    connectors = [relay("up", "Smtp.Isp.example", **login("u1"))]
+    connectors += [relay("low", "smtp.isp.example", **login("u2"))]
+    connectors += [relay("third", "smtp.ISP.example", **login("u1"))]
+    result = compiled(connectors)
+    shared = [sorted(c.name for c in service.connectors) for service in result.native]
+    assert sorted(shared) == [["low"], ["third", "up"]]
+    found = [dict(table.entries) for table in result.tables if table.secret]
+    assert sorted(entries["smtp.isp.example:25"].partition(":")[0] for entries in found) == [
+        "u1",
+        "u2",
+    ]

@@ -57,7 +57,7 @@ class PostfixHost:
     def at(cls, config_directory: str | None) -> "PostfixHost":
         """The instance at a directory; by default as Postfix does: $MAIL_CONFIG, /etc/postfix."""
         named = config_directory or os.environ.get("MAIL_CONFIG") or _DEFAULT_DIRECTORY
-        directory = Path(named).absolute()
+        directory = Path(named).resolve()  # one name, however it is spelled: tables bear it
         if re.search(r"[\s$,{}\"#]", str(directory)):
             raise PostfixError(f"{directory}: Postfix can't have such characters in a path")
         if not (directory / "main.cf").is_file():
@@ -85,7 +85,13 @@ class PostfixHost:
             return self._facts_of(directory)
 
     def _facts_of(self, directory: Path) -> PostfixFacts:
-        expanded = _parameters(directory, ["-x", *_EXPANDED, *COMPARED_PARAMETERS])
+        def asked(*arguments: str) -> dict[str, str]:
+            """What postconf(1) prints, with $config_directory as it is on the host."""
+            found = _parameters(directory, arguments).items()
+            here, there = str(directory), str(self.config_directory)
+            return {name: value.replace(here, there) for name, value in found}
+
+        expanded = asked("-x", *_EXPANDED, *COMPARED_PARAMETERS)
         version = re.match(r"(\d+)\.(\d+)", expanded["mail_version"])
         if version is None:
             raise PostfixError(f"unknown Postfix version {expanded['mail_version']!r}")
@@ -96,7 +102,7 @@ class PostfixHost:
                 f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
                 " install one (Debian: postfix-lmdb)"
             )
-        columns = _parameters(directory, ["-F", "*/*/chroot", "*/*/command"])
+        columns = asked("-F", "*/*/chroot", "*/*/command")
         return PostfixFacts(
             config_directory=self.config_directory,
             queue_directory=Path(expanded["queue_directory"]),
@@ -112,14 +118,14 @@ class PostfixHost:
                 if name.endswith("/command")
             },
             parameters={
-                **_parameters(directory, COPIED_PARAMETERS),
+                **asked(*COPIED_PARAMETERS),
                 **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},
             },
             missing_files=tuple(
                 name for name in _TRUST if (path := expanded[name]) and not Path(path).exists()
             ),
-            service_settings=_parameters(directory, ["-P"]),
-            queueing=_parameters(directory, ["-Px", *(f"*/*/{n}" for n in QUEUEING_PARAMETERS)]),
+            service_settings=asked("-P"),
+            queueing=asked("-Px", *(f"*/*/{n}" for n in QUEUEING_PARAMETERS)),
         )
 
     def expanded(self, *names: str) -> dict[str, str]:

@@ -4,8 +4,10 @@ Postfix asks all tables for a key before it goes on to the next key: for the who
 domain, its parents from the longest, then `*` (transport(5)).
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import PostfixError, PostfixHost
@@ -16,6 +18,7 @@ EVERYTHING = "*"
 AS_WITHOUT_TABLE = ":"
 """The right-hand side that sends mail where it would go without a table (transport(5))."""
 
+_PATH = re.compile(r"/[^\s,{}]+")
 _ANYBODY = "postmaster@"
 _NOWHERE = "unclaimed.invalid"
 """A domain that no table names: one that answers for an address in it answers for all."""
@@ -72,7 +75,7 @@ def read_host_entries(
 class _Asking:
     def __init__(self, host: PostfixHost, facts: PostfixFacts) -> None:
         self._host = host
-        self._ours = f"{facts.own_directory}/"
+        self._ours = facts.own_directory.resolve()
         self._names = [n for n in ("transport_maps", "smtp_tls_policy_maps") if facts.parameter(n)]
         self._values: Mapping[str, str] = host.expanded(*self._names) if self._names else {}
         self.entries = HostEntries()
@@ -104,8 +107,12 @@ class _Asking:
 
     def _tables(self, name: str) -> Iterator[str]:
         for table in map(asked_directly, elements(self._values.get(name, ""))):
-            if self._ours not in table:
+            if not any(map(self._is_ours, _PATH.findall(table))):
                 yield table
+
+    def _is_ours(self, path: str) -> bool:
+        """Also where what is published names our folder by another way."""
+        return Path(path).resolve().is_relative_to(self._ours)
 
     def _all(self, table: str) -> dict[str, str]:
         try:
@@ -132,9 +139,11 @@ def _bare_next_hops(
 ) -> Iterator[tuple[str, str]]:
     transport = facts.parameter("default_transport").partition(":")[0]
     for key, value in entries.transport.items():
-        if value.startswith(":") and value != AS_WITHOUT_TABLE and key != EVERYTHING:
+        if value.startswith(":") and value != AS_WITHOUT_TABLE:
             domain = key.rpartition("@")[2]
-            if not own_domains.holds(domain.removeprefix("."), relayed_too=True):
+            # .contoso.com is any subdomain, which is the host's only where its parents are.
+            asked = f"any{domain}" if domain.startswith(".") else domain
+            if key == EVERYTHING or not own_domains.holds(asked, relayed_too=True):
                 yield key, transport + value
 
 

@@ -63,12 +63,16 @@ def agent_reason(connector: SendConnector, server: Server | None, host: HostSett
 
 
 def next_hops(connector: SendConnector) -> tuple[str, ...]:
-    """The next hops, in the order in which they are tried; none means the recipient's domain."""
+    """The next hops, in the order in which they are tried; none means the recipient's domain.
+
+    In lower case: tables are looked up so, and two that differ in case alone are one.
+    """
     if connector.dns_routing_enabled:
         return ()
+    named = ((host, host.host.lower()) for host in connector.smart_hosts)
     return tuple(
-        f"[{host.host}]:{connector.port}" if host.is_address else f"{host.host}:{connector.port}"
-        for host in connector.smart_hosts
+        f"[{name}]:{connector.port}" if host.is_address else f"{name}:{connector.port}"
+        for host, name in named
     )
 
 

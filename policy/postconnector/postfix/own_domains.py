@@ -8,6 +8,7 @@ for relay domains parents.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
@@ -81,14 +82,15 @@ class OwnDomains:
             elif not is_table(pattern):
                 yield pattern.lower()
             elif is_listable(pattern):
-                yield from (key.lower() for key in self._host.entries(pattern))
+                # $virtual_alias_maps has addresses too.
+                yield from (key.lower() for key in self._host.entries(pattern) if "@" not in key)
             else:
                 unlisted.append(pattern)
 
     def _read(self) -> None:
         lists = _DELIVERED + _RELAYED
         values = self._host.expanded(*lists, _PARENTS)
-        self._lists = {name: elements(values.get(name, "")) for name in lists}
+        self._lists = {name: _before_comment(elements(values.get(name, ""))) for name in lists}
         self._parents = frozenset(elements(values.get(_PARENTS, "")))
         self._remembered.begin()
 
@@ -122,9 +124,14 @@ def _pattern(element: str) -> str:
     return asked_directly(element.lstrip("!"))
 
 
+def _before_comment(listed: list[str]) -> list[str]:
+    """Postfix takes no comments behind values: it warns of the first word, and ends there."""
+    return list(takewhile(lambda element: not element.startswith("#"), listed))
+
+
 def _read_file(path: Path) -> str:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PostfixError(f"{path}: {error}") from None
-    return " ".join(line for line in lines if not line.lstrip().startswith("#"))
+    return " ".join(line.partition("#")[0] for line in lines)

@@ -98,6 +98,7 @@ def service_settings(
         Setting("syslog_name", f"{facts.syslog_name}/{service}", "Name"),
         Setting("smtp_fallback_relay", "", "SmartHosts"),
         *own_settings(first, facts, settings),
+        *_not_as_the_host(first, facts),
         *_tls(demands, facts, _tls_tables(service, first, demands, facts, settings)),
         *_own_certificate(service, first, facts),
         *_login(service, first, facts),
@@ -122,6 +123,22 @@ def _greeting(connector: SendConnector) -> Iterator[Setting]:
         yield Setting("smtp_always_send_ehlo", "no", "ForceHELO")
     if connector.dns_routing_enabled and connector.port != 25:
         yield Setting("smtp_tcp_port", str(connector.port), "Port")
+
+
+def _not_as_the_host(connector: SendConnector, facts: PostfixFacts) -> Iterator[Setting]:
+    """What the host has for all its mail, and would undo what a connector says."""
+    if facts.parameter("smtp_tls_wrappermode") == "yes":
+        yield Setting("smtp_tls_wrappermode", "no", "Port")
+    if facts.parameter("smtp_never_send_ehlo") == "yes" and not connector.force_helo:
+        yield Setting("smtp_never_send_ehlo", "no", "ForceHELO")
+    if not connector.dns_routing_enabled:
+        return
+    if facts.parameter("disable_dns_lookups") == "yes":
+        yield Setting("disable_dns_lookups", "no", "DNSRoutingEnabled")
+    if facts.parameter("smtp_dns_support_level") == "disabled":
+        yield Setting("smtp_dns_support_level", "enabled", "DNSRoutingEnabled")
+    if connector.port == 25 and facts.parameter("smtp_tcp_port") not in ("", "smtp", "25"):
+        yield Setting("smtp_tcp_port", "25", "Port")
 
 
 def _source_address(connector: SendConnector, facts: PostfixFacts) -> Iterator[Setting]:

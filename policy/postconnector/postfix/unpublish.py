@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.postfix.facts import OWN_DIRECTORY
+from postconnector.postfix.generations import GENERATIONS, LIVE
 from postconnector.postfix.host import ConfigurationFiles, PostfixError, PostfixHost
 from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.replaced_file import ReplacedFile
 from postconnector.postfix.staged_check import check_staged
+from postconnector.postfix.stand_ins import STAND_IN_FOLDER
 from postconnector.postfix.swap import forget_sockets
+from postconnector.postfix.unfinished import UNFINISHED
+
+_OURS = frozenset((LIVE, GENERATIONS, STAND_IN_FOLDER, UNFINISHED, "building", "lock"))
+"""In our folder; some with an ending, while they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Removal:
     def is_needed(self) -> bool:
         """Whether there is anything of ours."""
         folder = self.host.config_directory / OWN_DIRECTORY
-        return self.current != self.wanted or folder.exists()
+        return self.current != self.wanted or (folder.is_dir() and bool(_of_ours(folder)))
 
 
 def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
@@ -59,18 +65,31 @@ def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
         with Interruption() as interruption:
             queue = host.expanded("queue_directory")["queue_directory"]
             _swap(removal, interruption.heed)
-            _delete(folder, Path(queue, "private"), removal.wanted.master_cf)
+            left = _delete(folder, Path(queue, "private"), removal.wanted.master_cf)
+    if left:
+        say(f"left in {folder}, as it is not of apply: {', '.join(left)}")
 
 
-def _delete(folder: Path, private: Path, master_cf: str) -> None:
+def _of_ours(folder: Path) -> list[Path]:
+    """Somebody may keep the connectors file there, or passwords."""
+    return [path for path in folder.iterdir() if path.name.partition(".")[0] in _OURS]
+
+
+def _delete(folder: Path, private: Path, master_cf: str) -> list[str]:
+    """Delete what is ours; return the names of what is not."""
     try:
         forget_sockets(private, master_cf)
-        shutil.rmtree(folder)
+        for path in _of_ours(folder):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if left := sorted(path.name for path in folder.iterdir()):
+            return left
+        folder.rmdir()
     except OSError as error:
         raise PostfixError(
             f"Postfix is without postconnector, but {folder} could not be deleted"
             f" ({error.strerror or error}): what is left of it is no longer used; delete it by hand"
         ) from None
+    return []
 
 
 def _swap(removal: Removal, heed: Callable[[], None]) -> None:
