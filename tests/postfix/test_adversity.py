@@ -133,6 +133,13 @@ def test_a_connector_that_is_called_as_the_end_of_our_block(new_host: HostMaker)
     assert state(administrator) == before
 
 
+def test_remove_leaves_no_sockets_behind(published: Administrator) -> None:
+    queue = published.host.queue_directory
+    assert list(queue.glob("p*/pc-*"))
+    assert published.run("remove").returncode == 0
+    assert not list(queue.glob("p*/pc-*"))
+
+
 def test_what_somebody_keeps_in_our_folder_stays(published: Administrator) -> None:
     """The connectors file perhaps, and passwords."""
     folder = published.host.config_directory / "postconnector"

@@ -52,6 +52,8 @@ def edit(
         raise configuration_error(f"{file.path}: {error}") from None
     try:
         organization = valid_organization(parse_connectors(after.encode(), file.path))
+    except UnicodeEncodeError:
+        raise CommandFailedError(os.EX_USAGE, "what is to be written is not UTF-8") from None
     except CommandFailedError as error:
         raise configuration_error(f"{error}; nothing was written", error.problems) from None
     if arguments.what_if:

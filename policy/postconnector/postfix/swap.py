@@ -136,12 +136,13 @@ def _nothing() -> None:
     """What is not to be interrupted any more."""
 
 
-def forget_sockets(private: Path, master_cf: str) -> None:
-    """Remove the sockets of stand-ins: master(8) leaves those of services that are gone.
+def forget_sockets(folder: Path, master_cf: str, prefix: str = STAND_IN_PREFIX) -> None:
+    """Remove the sockets of services that are gone, which master(8) leaves: those of stand-ins, or
+    with names that begin otherwise.
 
     `master_cf`: the file without ours, whose services keep theirs.
     """
     kept = set(entry_names(master_cf))
-    for endpoint in private.glob(f"{STAND_IN_PREFIX}*"):
+    for endpoint in folder.glob(f"{prefix}*"):
         if endpoint.name not in kept:
             endpoint.unlink(missing_ok=True)

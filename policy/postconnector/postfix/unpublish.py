@@ -17,6 +17,7 @@ from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.marked_block import without_ours
 from postconnector.postfix.replaced_file import ReplacedFile
+from postconnector.postfix.service_names import PREFIX
 from postconnector.postfix.staged_check import check_staged
 from postconnector.postfix.stand_ins import STAND_IN_FOLDER
 from postconnector.postfix.swap import forget_sockets
@@ -65,7 +66,7 @@ def unpublish(removal: Removal, say: Callable[[str], None]) -> None:
         with Interruption() as interruption:
             queue = host.expanded("queue_directory")["queue_directory"]
             _swap(removal, interruption.heed)
-            left = _delete(folder, Path(queue, "private"), removal.wanted.master_cf)
+            left = _delete(folder, Path(queue), removal.wanted.master_cf)
     if left:
         say(f"left in {folder}, as it is not of apply: {', '.join(left)}")
 
@@ -75,10 +76,12 @@ def _of_ours(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name.partition(".")[0] in _OURS]
 
 
-def _delete(folder: Path, private: Path, master_cf: str) -> list[str]:
+def _delete(folder: Path, queue: Path, master_cf: str) -> list[str]:
     """Delete what is ours; return the names of what is not."""
     try:
-        forget_sockets(private, master_cf)
+        forget_sockets(queue / "private", master_cf)
+        for sockets in ("private", "public"):
+            forget_sockets(queue / sockets, master_cf, PREFIX)
         for path in _of_ours(folder):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         if left := sorted(path.name for path in folder.iterdir()):
