@@ -124,7 +124,7 @@ def test_secrets_are_for_root_alone(contoso: World) -> None:
             GOOD + 'dns_routing_enabled = false\nsmart_hosts = ["127.0.0.1"]\n'
             'smart_host_auth_mechanism = "BasicAuth"\n'
             'authentication_credential = { user_name = "u", password_file = "secrets/none" }\n',
-            "secrets/none: No such file or directory",
+            "secrets/none: No such file or directory; write the password alone into it",
         ),
     ],
 )
@@ -346,6 +346,18 @@ def test_plan_says_what_on_the_host_works_against_connectors(new_host: HostMaker
     ):
         assert sum(part in warning for warning in warnings) == 1, (part, warnings)
     assert len(warnings) == 7
+
+
+def test_apply_warns_of_a_dead_policy_service_even_where_nothing_is_to_change(
+    new_host: HostMaker,
+) -> None:
+    administrator = new_host(policy_service=False)
+    with administrator.policy_service():
+        administrator.publish(GOOD)
+        assert "policy service" not in administrator.run("apply").stderr
+    result = administrator.run("apply")
+    assert (result.returncode, result.stdout[:17]) == (0, "nothing to change")
+    assert "warning: the policy service does not answer" in result.stderr
 
 
 def test_plan_knows_what_apply_refuses(new_host: HostMaker) -> None:

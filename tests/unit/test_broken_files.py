@@ -155,7 +155,10 @@ def test_a_file_that_is_not_there(
     assert main([*command, "-c", str(path)]) == os.EX_CONFIG
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err == f"postconnector: fatal: {path}: No such file or directory\n"
+    assert output.err == (
+        f"postconnector: fatal: {path}: No such file or directory; make one by postconnector new or"
+        " import, or name another by -c\n"
+    )
 
 
 def test_a_file_with_warnings_alone_is_right(

@@ -101,6 +101,11 @@ def lines_changed(before: str, after: str) -> tuple[list[str], list[str]]:
             ['address_spaces = ["SMTP:*.fabrikam.com;2", "fabrikam.net"]'],
         ),
         (
+            ["set", "Fabrikam", "-AddressSpaces", '@{Add="SMTP:Fabrikam.com;1","fabrikam.net"}'],
+            ['address_spaces = ["fabrikam.com", "*.fabrikam.com;2"]'],
+            ['address_spaces = ["SMTP:fabrikam.com;1", "SMTP:*.fabrikam.com;2", "fabrikam.net"]'],
+        ),
+        (
             ["set", "Relay", "-SmartHosts", "10.0.0.1,'10.0.0.2'"],
             ['smart_hosts = ["relay.contoso.net"]'],
             ['smart_hosts = ["10.0.0.1", "10.0.0.2"]'],

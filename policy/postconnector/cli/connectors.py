@@ -19,7 +19,10 @@ def read_file(path: Path) -> ConnectorsFile:
     try:
         return read_connectors_file(path)
     except UnreadableFileError as error:
-        denied = path.exists() and not os.access(path, os.R_OK)
+        if not path.exists():
+            make_one = "make one by postconnector new or import, or name another by -c"
+            raise CommandFailedError(os.EX_CONFIG, f"{error}; {make_one}") from None
+        denied = not os.access(path, os.R_OK)
         raise CommandFailedError(os.EX_NOPERM if denied else os.EX_CONFIG, str(error)) from None
 
 

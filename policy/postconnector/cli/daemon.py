@@ -180,9 +180,10 @@ def listening_still_root(
 
 
 def _not_listening(where: object, error: OSError) -> CommandFailedError:
-    return CommandFailedError(
-        os.EX_UNAVAILABLE, f"can't listen on {where}: {error.strerror or error}"
-    )
+    what = f"can't listen on {where}: {error.strerror or error}"
+    if isinstance(error, FileNotFoundError):
+        what += "; its folder is missing: systemd-tmpfiles --create postconnector.conf makes it"
+    return CommandFailedError(os.EX_UNAVAILABLE, what)
 
 
 def _endpoint(text: str, host: PostfixHost | None) -> Endpoint:

@@ -171,7 +171,8 @@ def _changed(field: str, parts: str, before: object) -> list[str]:
     for part in _PART.finditer(parts):
         named = _elements(part["values"])
         if part["what"].casefold() == "add":
-            elements += named
+            known = {_compared(field, element) for element in elements}
+            elements += [name for name in named if _compared(field, name) not in known]
         else:
             gone = {_compared(field, name) for name in named}
             elements = [element for element in elements if _compared(field, element) not in gone]

@@ -51,8 +51,10 @@ def carry_out(
         tell(unfinished)
     if unfinished is None and _is_in_force(publication, live):
         tell("nothing to change: Postfix has these connectors")
+        for silence in _not_answering(publication, policy_service):
+            print_error(f"warning: {silence}")
         return
-    _require_policy_service(policy_service)
+    _require(_failing_policy_service(policy_service))
     _require_delivery_agent(publication)
     _require(failing_lookup_service(publication))
     _require(failing_milter(publication))
@@ -198,12 +200,22 @@ def _require(failure: str | None) -> None:
         raise CommandFailedError(os.EX_UNAVAILABLE, failure)
 
 
-def _require_policy_service(endpoint: Endpoint) -> None:
+def _failing_policy_service(endpoint: Endpoint) -> str | None:
+    """Why the policy service does not answer, and what to do about it."""
     failure = policy_service_failure(endpoint)
-    if failure is not None:
-        raise CommandFailedError(
-            os.EX_UNAVAILABLE,
-            f"the policy service does not answer at {endpoint} ({failure}), and Postfix would"
-            " defer all mail without it; start it first: systemctl start postconnector-policy (or,"
-            f" where policy_service is another now: postconnector policy --listen {endpoint})",
-        )
+    if failure is None:
+        return None
+    return (
+        f"the policy service does not answer at {endpoint} ({failure}), and Postfix would"
+        " defer all mail without it; start it first: systemctl start postconnector-policy (or,"
+        f" where policy_service is another now: postconnector policy --listen {endpoint})"
+    )
+
+
+def _not_answering(publication: Publication, policy_service: Endpoint) -> Iterator[str]:
+    """What Postfix asks, or hands mail to, and is not there."""
+    if (failure := _failing_policy_service(policy_service)) is not None:
+        yield failure
+    for look in (failing_delivery_agent, failing_lookup_service, failing_milter):
+        if (failure := look(publication)) is not None:
+            yield failure

@@ -126,7 +126,8 @@ def _status(host: PostfixHost, live: Generation, told: Progress) -> Status:
         return status
     if (failure := policy_service_failure(endpoint)) is not None:
         status.problems.append(
-            f"the policy service does not answer at {endpoint} ({failure}): Postfix defers mail"
+            f"the policy service does not answer at {endpoint} ({failure}), and Postfix defers mail"
+            " without it; start it: systemctl start postconnector-policy"
         )
     for look in _LOOKS:
         if (problem := look(publication)) is not None:

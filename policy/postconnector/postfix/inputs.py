@@ -137,6 +137,10 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     path = os.path.join(folder, credential.password_file)  # noqa: PTH118 (there may be thousands)
     try:
         status, data = _read(path)
+    except FileNotFoundError as error:
+        raise _UnfitFileError(
+            f"{path}: {error.strerror}; write the password alone into it, for root alone (0600)"
+        ) from None
     except OSError as error:
         raise _UnfitFileError(f"{path}: {error.strerror}") from None
     if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
