@@ -170,3 +170,21 @@ def test_what_a_human_changed_in_our_block_is_put_right() -> None:
         "smtp",
         "pc-internet",
     )
+
+
+def test_the_columns_of_a_service_are_told_too() -> None:
+    """Whether the host's smtp(8) is chrooted, connectors are."""
+    published, _, before = published_by([INTERNET], PASSWORD, HOST_FILES)
+    files = {name: file.data for name, file in published.files.items()}
+    changed = published.configuration.master_cf.replace(
+        "unix - - - - - smtp", "unix - - y - - smtp"
+    )
+    live = Live(ConfigurationFiles(published.configuration.main_cf, changed), files)
+    rendered, compiled, local = published_by([INTERNET], PASSWORD, live.configuration)
+    [change] = Comparison(FACTS, live, before, compiled, rendered, local).changes()
+    assert (change.connector, change.file, change.subject) == (
+        "Internet",
+        "master.cf",
+        "pc-internet",
+    )
+    assert (change.before, change.after) == ("unix - - y - - smtp", "unix - - - - - smtp")

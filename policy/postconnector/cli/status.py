@@ -1,6 +1,7 @@
 """postconnector status: is what was published still there, and does it work?"""
 
 import argparse
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -83,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    if os.geteuid() != 0:
+        raise CommandFailedError(os.EX_NOPERM, "status compares what root alone may read: be root")
     host = find_host(arguments.config_directory)
     generations = read_generations(host.config_directory / OWN_DIRECTORY)
     live = next((generation for generation in generations if generation.is_live), None)

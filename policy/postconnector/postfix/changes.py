@@ -123,16 +123,19 @@ class Comparison:
         for name in dict.fromkeys((*now, *then)):
             owner = after.of_service(name) if name in then else before.of_service(name)
             if name not in then:
-                yield Change(owner, MASTER_CF, name, _program(now[name]), None)
+                yield Change(owner, MASTER_CF, name, _columns(now[name])[-1], None)
                 continue
             if name not in now:
                 program = then[name].program
                 yield Change(owner, MASTER_CF, name, None, program, _why(then[name]))
+            elif (old := _columns(now[name])) != (new := _columns(wanted[name])):
+                told = " ".join(old), " ".join(new)
+                yield Change(owner, MASTER_CF, name, *told, "as the host's own smtp has it")
             reasons = {setting.name: setting.reason for setting in then[name].settings}
             options = options_in(now.get(name, "")), options_in(wanted[name])
-            for setting, (old, new) in _different(*options).items():
+            for setting, values in _different(*options).items():
                 subject = f"{name} {setting}"
-                yield Change(owner, MASTER_CF, subject, old, new, reasons.get(setting, ""))
+                yield Change(owner, MASTER_CF, subject, *values, reasons.get(setting, ""))
 
     def _file(self, file: str, before: Owners, after: Owners) -> Iterator[Change]:
         now = self.live.files.get(file)
@@ -152,9 +155,9 @@ class Comparison:
             yield Change(owner, file, key, old, new, reason, secret)
 
 
-def _program(entry: str) -> str:
-    """What an entry of master.cf runs."""
-    return next((line for line in entry.splitlines() if not line.startswith("#")), "").split()[-1]
+def _columns(entry: str) -> list[str]:
+    """Those of an entry of master.cf, from the service's type to the program that it runs."""
+    return next((line for line in entry.splitlines() if not line.startswith("#")), "").split()[1:]
 
 
 def _why(service: Service) -> str:
