@@ -72,6 +72,11 @@ class Postfix:
         self._ask_first(domain)
         return domain in LOCAL or (relayed_too and domain in RELAYED)
 
+    def ask_ahead(self, domains: Collection[str]) -> None:
+        unknown = set(domains) - self._known
+        if unknown:
+            raise NotKnownYetError(lambda: self._known.update(unknown))
+
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
         self._ask_first(f"{in_doubt} {' '.join(sorted(addresses))}")
         return frozenset(addresses) & {ALIAS}

@@ -42,6 +42,9 @@ class Postfix:
     def keeps(self, domain: str, *, relayed_too: bool) -> bool:
         return domain == "contoso.com" or (relayed_too and domain == "relayed.org")
 
+    def ask_ahead(self, domains: Collection[str]) -> None:
+        pass
+
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:  # noqa: ARG002
         return frozenset(addresses) & {"all@fabrikam.com"}
 

@@ -29,6 +29,12 @@ class PostfixAnswers:
         with self._lock:
             return self._domains.holds(domain, relayed_too=relayed_too)
 
+    def ask_ahead(self, domains: Collection[str]) -> None:
+        """It will be asked for these. Raises PostfixError."""
+        if self._domains is not None:
+            with self._lock:
+                self._domains.find_out(domains)
+
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
         """Those of which it makes others; `in_doubt`: or may. Raises PostfixError."""
         if self._addresses is None:
@@ -54,6 +60,14 @@ class RememberedAnswers:
         if known is None:
             raise NotKnownYetError(partial(self._domains.holds, domain, relayed_too=relayed_too))
         return known
+
+    def ask_ahead(self, domains: Collection[str]) -> None:
+        """Raises NotKnownYetError."""
+        if self._domains is None:
+            return
+        unknown = [each for each in domains if self._domains.remembered(each) is None]
+        if unknown:
+            raise NotKnownYetError(partial(self._domains.find_out, unknown))
 
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
         """Raises NotKnownYetError."""

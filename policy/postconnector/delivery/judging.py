@@ -13,6 +13,7 @@ from postconnector.enforcement.message import Headers, Message, Stage
 from postconnector.enforcement.postfix_view import (
     NotKnownYetError,
     PostfixView,
+    ask_ahead_for,
     with_aliases_kept,
     with_kept,
 )
@@ -49,6 +50,7 @@ def _as_postfix_has_them(
 ) -> tuple[RecipientRoute, ...]:
     if maps_late:
         routes = with_aliases_kept(routes, postfix)
+    ask_ahead_for((route for route in routes if not route.kept), postfix)
     return tuple(route if route.kept else with_kept(route, postfix) for route in routes)
 
 

@@ -5,6 +5,7 @@ canonical addresses. Selection knows neither.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import Protocol
 
 from postconnector.enforcement.recipient_route import RecipientRoute, route_recipient
@@ -32,6 +33,10 @@ class PostfixView(Protocol):
         Postfix' local and virtual domains always are; its relay domains when only `*` matches them
         (`relayed_too`).
         """
+        ...
+
+    def ask_ahead(self, domains: Collection[str]) -> None:
+        """It will be asked whether it keeps these: one by one takes long where there are many."""
         ...
 
     def rewritten(self, addresses: Collection[str], *, in_doubt: bool) -> frozenset[str]:
@@ -64,12 +69,21 @@ def routes_as_queued(
     else:
         rewritten = postfix.rewritten(_plain(routes), in_doubt=True)
 
+    ask_ahead_for((route for route in routes if matters(route, size)), postfix)
+
     def as_queued(route: RecipientRoute) -> RecipientRoute:
         if route.recipient in rewritten or not is_plain(route.recipient):
             return route.as_rewritten()
         return route if route.kept else route_of_queued(route, postfix, size)
 
     return tuple(map(as_queued, routes))
+
+
+def ask_ahead_for(routes: Iterable[RecipientRoute], postfix: PostfixView) -> None:
+    """Of all of these it matters whether Postfix keeps their domains."""
+    names = dict.fromkeys(chain.from_iterable(_domains(route.recipient) for route in routes))
+    if len(names) > 1:
+        postfix.ask_ahead(list(names))
 
 
 def with_aliases_kept(
@@ -99,10 +113,13 @@ def route_of_queued(route: RecipientRoute, postfix: PostfixView, size: int) -> R
 
 def with_kept(route: RecipientRoute, postfix: PostfixView) -> RecipientRoute:
     """The route, kept if Postfix delivers to the domain itself."""
-    domain = recipient_domain(route.recipient)
-    written = route.recipient.rpartition("@")[2].lower()
-    # Postfix has its domains as they are written there, with A-labels or without.
-    for name in dict.fromkeys((domain, written)) if domain else ():
+    for name in _domains(route.recipient):
         if postfix.keeps(name, relayed_too=route.only_default):
             return route.as_kept()
     return route
+
+
+def _domains(recipient: str) -> Iterable[str]:
+    """His domain, as Postfix may have it among its own: with A-labels or without."""
+    domain = recipient_domain(recipient)
+    return dict.fromkeys((domain, recipient.rpartition("@")[2].lower())) if domain else ()

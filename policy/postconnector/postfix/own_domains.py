@@ -6,9 +6,9 @@ authoritative domains does not. Its relay domains are kept from a `*` connector 
 for relay domains parents.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
@@ -42,6 +42,8 @@ class OwnDomains:
         self._remembered = Remembered[tuple[str, bool], bool]()
         self._lists: dict[str, list[str]] = {}
         self._parents: frozenset[str] = frozenset()
+        self._ahead: frozenset[str] = frozenset()
+        self._found_ahead: dict[str, Collection[str]] = {}
 
     def holds(self, domain: str, *, relayed_too: bool = False) -> bool:
         """Whether Postfix delivers mail for `domain` (lower case) itself, or relays it too.
@@ -57,6 +59,18 @@ class OwnDomains:
         found = any(self._matches(name, domain) for name in lists)
         self._remembered.add({(domain, relayed_too): found})
         return found
+
+    def find_out(self, domains: Collection[str]) -> None:
+        """Have all of these remembered; each table is asked but once for them."""
+        if self._remembered.is_over:
+            self._read()
+        self._ahead = frozenset(chain.from_iterable(map(_with_parents, domains)))
+        try:
+            for domain in domains:
+                for relayed_too in (False, True):
+                    self.holds(domain, relayed_too=relayed_too)
+        finally:
+            self._ahead, self._found_ahead = frozenset(), {}
 
     def remembered(self, domain: str, *, relayed_too: bool = False) -> bool | None:
         """The same, of what was found out in the last minute; never blocks. None: nothing was."""
@@ -97,11 +111,8 @@ class OwnDomains:
     def _matches(self, name: str, domain: str) -> bool:
         keys = [domain]
         if name in _RELAYED:
-            dot = "" if name in self._parents else "."
-            parent = domain.partition(".")[2]
-            while parent:
-                keys.append(dot + parent)
-                parent = parent.partition(".")[2]
+            parents_too = name in self._parents
+            keys += (p for p in _parents(domain) if p.startswith(".") != parents_too)
         return self._list_matches(self._lists[name], keys)
 
     def _list_matches(self, listed: list[str], keys: list[str]) -> bool:
@@ -115,8 +126,29 @@ class OwnDomains:
         if pattern.startswith("/"):
             return self._list_matches(elements(_read_file(Path(pattern))), keys)
         if is_table(pattern):
-            return any(self._host.lookup(pattern, key) is not None for key in keys)
+            return self._table_has_one(pattern, keys)
         return pattern.lower() in keys
+
+    def _table_has_one(self, table: str, keys: list[str]) -> bool:
+        if not self._ahead.issuperset(keys):
+            return any(self._host.lookup(table, key) is not None for key in keys)
+        if table not in self._found_ahead:
+            self._found_ahead[table] = self._host.lookup_all(table, sorted(self._ahead))
+        return any(key in self._found_ahead[table] for key in keys)
+
+
+def _with_parents(domain: str) -> Iterator[str]:
+    """All that a list may be asked about a domain."""
+    yield domain
+    yield from _parents(domain)
+
+
+def _parents(domain: str) -> Iterator[str]:
+    """Each in both forms: contoso.com, .contoso.com."""
+    parent = domain.partition(".")[2]
+    while parent:
+        yield from (parent, f".{parent}")
+        parent = parent.partition(".")[2]
 
 
 def _pattern(element: str) -> str:
