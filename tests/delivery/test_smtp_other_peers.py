@@ -218,7 +218,7 @@ def test_smtputf8(lab: Lab) -> None:
     [
         ("able", to("big@partner.test"), Message(5001 * b"x"), "5.3.4"),
         ("unable", to("bits@partner.test"), _MESSAGE, "5.6.3"),
-        ("unable", to("é@partner.test"), Message(b"\r\n"), "5.6.7"),
+        ("unable", replace(to("é@partner.test"), smtputf8=True), Message(b"\r\n"), "5.6.7"),
     ],
 )
 def test_what_the_peer_cannot_take_is_not_sent(
@@ -227,6 +227,12 @@ def test_what_the_peer_cannot_take_is_not_sent(
     (delivered,), _ = deliver(getattr(lab, name), _PLAIN, (asked, content))
     (answer,) = delivered.replies
     assert (answer.reply.enhanced, answer.in_reply_to) == (enhanced, "")
+
+
+def test_what_came_without_smtputf8_needs_none(lab: Lab) -> None:
+    """As Postfix delivers it."""
+    (delivered,), _ = deliver(lab.unable, _PLAIN, (to("ö@partner.test"), Message(b"\r\n")))
+    assert codes(delivered) == [250]
 
 
 @pytest.mark.parametrize("name", ["login", "opensmtpd_login"])
