@@ -254,7 +254,7 @@ class Judge:
             self._decided("", _END, "deferred")
             return TRY_LATER
         message = _message(Stage.END_OF_MESSAGE, request, (), size)
-        return self._say(request, message, TakeAgentPath("its listener does not ask at RCPT TO"))
+        return self._say(request, message, TakeAgentPath("nobody asked about all its recipients"))
 
 
 def _message(

@@ -35,7 +35,8 @@ class AddedRecipients:
         if (known := self.remembered()) is not None:
             return known
         values = self._host.expanded(*_PARAMETERS)
-        return any(self._remembered.add(values).values())
+        self._remembered.add({name: values.get(name, "") for name in _PARAMETERS})
+        return any(values.values())
 
     def remembered(self) -> bool | None:
         """The same, of what was found out in the last minute; never blocks. None: nothing was."""

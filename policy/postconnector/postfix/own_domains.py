@@ -8,7 +8,7 @@ for relay domains parents.
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from itertools import chain, product, takewhile
 from pathlib import Path
 
 from postconnector.postfix.host import PostfixError, PostfixHost
@@ -55,8 +55,7 @@ class OwnDomains:
             return known
         if self._remembered.is_over:
             self._read()
-        lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
-        found = any(self._matches(name, domain) for name in lists)
+        found = self._is_listed(domain, relayed_too)
         self._remembered.add({(domain, relayed_too): found})
         return found
 
@@ -66,9 +65,8 @@ class OwnDomains:
             self._read()
         self._ahead = frozenset(chain.from_iterable(map(_with_parents, domains)))
         try:
-            for domain in domains:
-                for relayed_too in (False, True):
-                    self.holds(domain, relayed_too=relayed_too)
+            questions = product(domains, (False, True))
+            self._remembered.add({each: self._is_listed(*each) for each in questions})
         finally:
             self._ahead, self._found_ahead = frozenset(), {}
 
@@ -107,6 +105,10 @@ class OwnDomains:
         self._lists = {name: _before_comment(elements(values.get(name, ""))) for name in lists}
         self._parents = frozenset(elements(values.get(_PARENTS, "")))
         self._remembered.begin()
+
+    def _is_listed(self, domain: str, relayed_too: bool) -> bool:
+        lists = _DELIVERED + _RELAYED if relayed_too else _DELIVERED
+        return any(self._matches(name, domain) for name in lists)
 
     def _matches(self, name: str, domain: str) -> bool:
         keys = [domain]
