@@ -351,10 +351,10 @@ def test_credentials(imported: Importer) -> None:
     result = imported(clixml(connector))
     assert result.connectors[0]["authentication_credential"] == {
         "user_name": "contoso\\relay",
-        "password_file": "passwords/relay",
+        "password_file": "secrets/relay",
     }
     assert "7300" not in result.output + result.report
-    assert "write the password of contoso\\relay to passwords/relay" in result.report
+    assert "write the password of contoso\\relay to secrets/relay" in result.report
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ examples:
   postconnector new Relay --address-spaces '*' --dns-routing-enabled false \\
       --smart-hosts relay.contoso.com --port 587 \\
       --smart-host-auth-mechanism BasicAuthRequireTLS \\
-      --authentication-credential contoso:passwords/relay
+      --authentication-credential contoso:secrets/relay
 """
     + _DETAILS.format(refused="the connector, or the file, is refused"),
     add_arguments=add_new_arguments,

@@ -182,7 +182,7 @@ def _take_credential(draft: Draft, value: Value) -> None:
     if isinstance(value, dict):
         user = next((v for k, v in value.items() if folded(k) == "username"), None)
     if isinstance(user, str) and user:
-        file = "passwords/" + "".join(c if c.isalnum() else "-" for c in draft.name.lower())
+        file = "secrets/" + "".join(c if c.isalnum() else "-" for c in draft.name.lower())
         credential: dict[str, object] = {"user_name": user, "password_file": file}
         draft.properties["authentication_credential"] = credential  # type: ignore[assignment]
         text = f"write the password of {user} to {file} beside the connectors file (chmod 600)"
