@@ -40,9 +40,9 @@ COMMAND = Command(
     summary="take postconnector out of Postfix, and restore what was",
     description="""
 Takes our block out of main.cf and master.cf, puts back what it replaced, reloads Postfix, and
-deletes our folder with its tables, passwords and certificates. A host after apply and remove has
-its old files to the byte; where they were edited in between, only our part goes. Your connectors
-file stays.
+deletes our folder with its tables, passwords and certificates; what somebody else keeps there
+stays, and is named. A host after apply and remove has its old files to the byte; where they were
+edited in between, only our part goes. Your connectors file stays.
 """,
     details="""
 Mail in the queue takes the host's own way from its next attempt on. What a connector's size moved

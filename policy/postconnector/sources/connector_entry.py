@@ -81,9 +81,8 @@ def read_connector(
 
 def _converted(spaces: object) -> Iterator[Problem]:
     """Exchange wants RFC 1035; what is not ASCII is compared, and written, in A-labels."""
-    texts = spaces if isinstance(spaces, list) else [spaces]
-    for index, text in enumerate(texts):
-        if type(text) is str and not text.isascii():
+    for index, text in enumerate(spaces if isinstance(spaces, list) else [spaces]):
+        if isinstance(text, str) and not text.isascii():
             with contextlib.suppress(ValueError):
                 space = AddressSpace.parse(text)
                 if space.is_smtp:

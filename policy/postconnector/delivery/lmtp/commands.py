@@ -15,7 +15,7 @@ from postconnector.delivery.lmtp.paths import recipient_address, sender_address,
 from postconnector.delivery.lmtp.xforward import xforward_attributes
 
 LONGEST_LINE = 16 * 1024
-"""Octets with CRLF: RFC 5321's 512 and what the extensions add, and twice what Postfix reads."""
+"""Octets with CRLF: Postfix reads lines of 2048, and says octets in three where it encodes them."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST = re.compile(r"[!-~]{1,255}")
