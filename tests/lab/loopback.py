@@ -21,7 +21,7 @@ def free_port(address: str = "127.0.0.1") -> int:
     """
     while True:
         port = random.randrange(10_000 + _WORKER, 32_000, _WORKERS)
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             try:
                 probe.bind((address, port))
             except OSError:

@@ -28,6 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.lab.child import Server
+from tests.lab.loopback import free_port
 
 _PATIENCE = 20.0
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -63,9 +64,11 @@ class ScriptedPeer(Server):
 
     def start(self) -> None:
         """Listen."""
-        self._listener = socket.create_server((self.address, 0), family=self._family)
+        # A port of its own: on one that clients connect from, who looks for an earlier server
+        # may come and be given the next script.
+        self.port = free_port(self.address)
+        self._listener = socket.create_server((self.address, self.port), family=self._family)
         self._listener.settimeout(_PATIENCE)
-        self.port = self._listener.getsockname()[1]
         thread = threading.Thread(target=self._accept, daemon=True)
         self._threads.append(thread)
         thread.start()
