@@ -5,8 +5,9 @@ import os
 
 from postconnector.cli.command import Command
 from postconnector.cli.progress import progress
-from postconnector.cli.publication import PREPARING, PUBLISHING, find_host, prepare
+from postconnector.cli.publication import PREPARING, PUBLISHING, find_host
 from postconnector.cli.publishing import carry_out, require_root
+from postconnector.cli.small_change import prepare_for_apply
 from postconnector.postfix.generations import About
 
 
@@ -15,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_root("apply")
     host = find_host(arguments.config_directory)
     with progress(PREPARING + PUBLISHING) as told:
-        publication, policy_service = prepare(arguments.file, host, told)
+        publication, policy_service = prepare_for_apply(arguments.file, host, told)
         carry_out(publication, policy_service, About.now("apply"), told)
     return os.EX_OK
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from postconnector.cli.connectors import read_file, valid_organization
 from postconnector.cli.failure import CommandFailedError, configuration_error
 from postconnector.cli.output import print_problems
+from postconnector.cli.program import this_program
 from postconnector.daemon.endpoint import Endpoint
 from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
@@ -28,6 +29,7 @@ from postconnector.postfix.native import tls_demand
 from postconnector.postfix.own_domains import OwnDomains, OwnNames
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
+from postconnector.postfix.register import register_of
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, render
 from postconnector.postfix.sharing import policy_keys
 from postconnector.postfix.tables import claimed_keys
@@ -45,6 +47,9 @@ def find_host(config_directory: str | None) -> PostfixHost:
 
 PREPARING, PUBLISHING = 3, 5
 """How many steps these take, for a progress bar."""
+
+MANY_CONNECTORS = 500
+"""From here on it takes long enough to compile all of them for a small change."""
 
 
 def prepare(path: Path, host: PostfixHost, progress: Progress) -> tuple[Publication, Endpoint]:
@@ -93,8 +98,8 @@ def _prepare(
         raise configuration_error(f"{file.path}: passwords or certificates are missing", problems)
     print_problems(problems)
     own_domains = OwnDomains(host)
-    own = own_domains.names(_named_domains(organization))
-    entries = _host_entries(host, facts, local, own, own_domains)
+    own = own_domains.names(named_domains(organization))
+    entries = host_entries(host, facts, local, own, own_domains)
     progress.begins("compiling")
     try:
         compiled = compile_organization(
@@ -105,17 +110,23 @@ def _prepare(
     if (states := inputs.certificates.states) is not None:
         compiled = replace(compiled, certificate_states=states.data())
     rendered = render(compiled, facts, current, file.data)
+    register = None
+    if len(organization.connectors) >= MANY_CONNECTORS and not problems and not file.problems:
+        register = register_of(this_program(), facts, own, entries, local, compiled, rendered)
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
-    return Publication(host, facts, compiled, rendered, current, live, local), endpoint
+    publication = Publication(host, facts, compiled, rendered, current, live, local, register)
+    return publication, endpoint
 
 
-def _host_entries(
+def host_entries(
     host: PostfixHost,
     facts: PostfixFacts,
     local: LocalRouting,
     own: OwnNames,
     own_domains: OwnDomains,
 ) -> HostEntries:
+    """What the host's own tables say of what the connectors claim."""
+
     def next_hops() -> list[str]:
         native = (connector for service in local.services for connector in service.connectors)
         demanding = (c for c in native if tls_demand(c).level is not None)
@@ -147,7 +158,7 @@ def published_routing_at(generation: Path, host: PostfixHost) -> LocalRouting:
     return _local_routing(organization, host.expanded("myhostname")["myhostname"])
 
 
-def _named_domains(organization: Organization) -> Iterator[str]:
+def named_domains(organization: Organization) -> Iterator[str]:
     """Domains of which we want to know whether Postfix delivers for them."""
     for connector in organization.connectors:
         yield from (s.domain for s in connector.address_spaces if s.is_smtp and s.domain)

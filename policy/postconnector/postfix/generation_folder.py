@@ -12,11 +12,13 @@ from postconnector.postfix.generations import (
     BUILT_SUFFIXES,
     GENERATIONS,
     LIVE,
+    REGISTER,
     About,
     is_generation,
     live_folder,
 )
 from postconnector.postfix.host import PostfixError, named, run_postfix_command, settle
+from postconnector.postfix.register import Register
 from postconnector.postfix.rendered import GenerationFile
 from postconnector.postfix.unfinished import UNFINISHED
 from postconnector.sources.writing.files import sync
@@ -36,7 +38,11 @@ def generation_folder(facts: PostfixFacts, number: int) -> Path:
 
 
 def build_folder(
-    facts: PostfixFacts, folder: Path, files: Mapping[str, GenerationFile], about: About
+    facts: PostfixFacts,
+    folder: Path,
+    files: Mapping[str, GenerationFile],
+    about: About,
+    register: Register | None = None,
 ) -> None:
     """Write files and build tables, as a folder that is there whole or not at all.
 
@@ -53,6 +59,8 @@ def build_folder(
             if file.is_table:
                 _build_table(facts, building / name)
         _write_file(building / ABOUT, GenerationFile(about.data()))
+        if register is not None:
+            _write_file(building / REGISTER, GenerationFile(register.data(), secret=True))
         for path in building.rglob("*"):
             sync(path)
         building.rename(folder)

@@ -16,6 +16,9 @@ from pathlib import Path
 GENERATIONS = "generations"
 LIVE = "live"
 ABOUT = "about.json"
+REGISTER = "register.json"
+"""See `register`; only where there are many connectors."""
+
 BUILT_SUFFIXES = (".lmdb", ".cdb", ".db")
 """Of what postmap(1) makes of a table's source."""
 

@@ -33,7 +33,7 @@ class HostEntries:
     by domain, EVERYTHING for all. `bare_next_hops`: entries without a transport, of domains that
     take the default one, with that as the host has it. `tls_policies`: what smtp_tls_policy_maps
     says for next hops. `failing`: tables that could not be asked, with the reason; `routes_known`:
-    none of them is in transport_maps.
+    none of them is in transport_maps. `depends_on_questions`: tables are there that only answer.
     """
 
     transport: dict[str, str] = field(default_factory=dict)
@@ -42,6 +42,7 @@ class HostEntries:
     tls_policies: dict[str, str] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
     routes_known: bool = True
+    depends_on_questions: bool = False
 
     def transport_for(self, domain: str) -> str | None:
         """The entry by which the host routes a domain of its own; None if there is none."""
@@ -122,6 +123,7 @@ class _Asking:
             return {}
 
     def _asked(self, table: str, keys: Sequence[str]) -> dict[str, str]:
+        self.entries.depends_on_questions = True
         try:
             return self._host.lookup_all(table, keys)
         except PostfixError as error:

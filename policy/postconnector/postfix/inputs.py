@@ -28,7 +28,7 @@ from postconnector.sources.connector_entry import CONNECTORS
 _LONGEST_PASSWORD = 1000
 
 
-class _UnfitFileError(Exception):
+class UnfitFileError(Exception):
     """A password file can't be used; the text says why, without the password."""
 
 
@@ -56,7 +56,7 @@ def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) 
         try:
             if password := _password(connector, folder):
                 inputs.passwords[connector.name] = password
-        except _UnfitFileError as error:
+        except UnfitFileError as error:
             inputs.problems.append(
                 _problem(index, connector, "authentication_credential", str(error))
             )
@@ -134,26 +134,31 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     if credential.password_file is None:
         _look_at_token(Path(credential.token_file or ""))
         return None
-    path = os.path.join(folder, credential.password_file)  # noqa: PTH118 (there may be thousands)
+    return read_password(folder, credential.password_file, credential.user_name)
+
+
+def read_password(folder: Path, file: str, user_name: str) -> str:
+    """The password in a file; its path may start in `folder`. Raises UnfitFileError."""
+    path = os.path.join(folder, file)  # noqa: PTH118 (there may be thousands)
     try:
         status, data = _read(path)
     except FileNotFoundError as error:
-        raise _UnfitFileError(
+        raise UnfitFileError(
             f"{path}: {error.strerror}; write the password alone into it, for root alone (0600)"
         ) from None
     except OSError as error:
-        raise _UnfitFileError(f"{path}: {error.strerror}") from None
+        raise UnfitFileError(f"{path}: {error.strerror}") from None
     if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
-        raise _UnfitFileError(
+        raise UnfitFileError(
             f"{path} can be read by others than its owner; do: chown root {path}; chmod 600 {path}"
         )
     try:
         password = data.decode("utf-8").removesuffix("\n")
-        table_entry("key", f"{credential.user_name}:{password}")
+        table_entry("key", f"{user_name}:{password}")
     except (UnicodeDecodeError, UnquotableError):
         password = ""
     if not 0 < len(password) <= _LONGEST_PASSWORD or password != password.strip():
-        raise _UnfitFileError(
+        raise UnfitFileError(
             f"{path} must hold the password and nothing else: one line of printable characters,"
             f" not beginning or ending with a blank, at most {_LONGEST_PASSWORD}"
         )
@@ -165,9 +170,9 @@ def _look_at_token(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise _UnfitFileError(f"{path}: {error.strerror}") from None
+        raise UnfitFileError(f"{path}: {error.strerror}") from None
     if stat.S_IMODE(mode) & 0o007:
-        raise _UnfitFileError(
+        raise UnfitFileError(
             f"{path} can be read by everybody; do: chown root:{OWN_USER} {path}; chmod 640 {path}"
         )
 

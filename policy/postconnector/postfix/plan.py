@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES
+from postconnector.postfix.generations import ABOUT, BUILT_SUFFIXES, REGISTER
 from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, GenerationFile, Rendered
 from postconnector.postfix.table_names import (
@@ -42,7 +42,7 @@ def read_live(configuration: ConfigurationFiles, live_directory: Path) -> Live:
     if live_directory.is_dir():
         for path in sorted(live_directory.rglob("*")):
             built = path.suffix in BUILT_SUFFIXES
-            if path.is_file() and not built and path.name != ABOUT:
+            if path.is_file() and not built and path.name not in (ABOUT, REGISTER):
                 files[str(path.relative_to(live_directory))] = path.read_bytes()
     return Live(configuration, files)
 

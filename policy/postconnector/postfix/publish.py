@@ -32,6 +32,7 @@ from postconnector.postfix.lock import TryAgainError, publication_lock
 from postconnector.postfix.plan import Live, only_tables_differ, read_live, routes_differ
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.references import broken_references
+from postconnector.postfix.register import Register
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
 from postconnector.postfix.staged_check import CheckFailedError, check_staged
 from postconnector.postfix.stand_ins import STAND_IN_FOLDER, stand_ins
@@ -55,7 +56,7 @@ class Publication:
     """What is to be published, and where; `local` is what it was compiled from.
 
     `current` and `live`: main.cf, master.cf and the live generation's folder (None: there is none)
-    as they were before anything was read.
+    as they were before anything was read. `register`: what is noted for small changes, if anything.
     """
 
     host: PostfixHost
@@ -65,6 +66,7 @@ class Publication:
     current: ConfigurationFiles
     live: Path | None
     local: LocalRouting
+    register: Register | None = None
 
 
 def publish(publication: Publication, about: About, progress: Progress) -> int:
@@ -189,7 +191,7 @@ class _Publishing:
             files[CERTIFICATE_STATES] = replace(
                 states, data=withholding(states.data, self._withheld)
             )
-        build_folder(self._facts, self._generation, files, about)
+        build_folder(self._facts, self._generation, files, about, self._publication.register)
         if self._stand_in is not None:
             build_folder(self._facts, self._beside, self._stand_in.files, about)
         self._progress.says(f"built generation {self._number} and its tables")

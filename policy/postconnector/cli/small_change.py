@@ -1,0 +1,170 @@
+"""Preparing a small change of what is published to be compiled by itself, where that can be done.
+
+Everything that a publication depends on beside the connectors file has to be as it was when it was
+published: this is looked at anew each time. See `postconnector.postfix.small_change`.
+"""
+
+from pathlib import Path
+
+from postconnector.cli.program import this_program
+from postconnector.cli.publication import host_entries, named_domains, prepare
+from postconnector.daemon.endpoint import Endpoint
+from postconnector.postfix.compile import compile_organization
+from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
+from postconnector.postfix.generations import REGISTER, live_folder
+from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.inputs import (
+    Inputs,
+    UnfitFileError,
+    read_inputs,
+    read_password,
+    read_published_inputs,
+)
+from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
+from postconnector.postfix.own_domains import OwnDomains
+from postconnector.postfix.part import Part, Published, whole_after
+from postconnector.postfix.progress import Progress
+from postconnector.postfix.publish import Publication
+from postconnector.postfix.register import (
+    Entry,
+    Register,
+    configuration_fingerprint,
+    entry_of,
+    fingerprints,
+    host_fingerprint,
+)
+from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
+from postconnector.postfix.small_change import NeedsAllError, cut_out, small_change, texts_of
+from postconnector.postfix.table_names import password_table
+from postconnector.postfix.unfinished import read_unfinished
+from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.sources.connectors_file import parse_connectors
+from postconnector.sources.entry_texts import ChangedEntries, EntryTexts
+
+_CANT_TELL = (
+    PostfixError,
+    UnfitFileError,
+    UnknownAddressError,
+    UnknownServerError,
+    OSError,
+)
+
+
+def prepare_for_apply(
+    path: Path, host: PostfixHost, progress: Progress
+) -> tuple[Publication, Endpoint]:
+    """As `prepare`, but of a small change nothing is compiled that it does not concern.
+
+    Whatever is wrong is said by preparing everything.
+    """
+    try:
+        publication, endpoint = _prepare_change(path, host)
+    except (NeedsAllError, *_CANT_TELL):
+        return prepare(path, host, progress)
+    compiled = len(publication.local.organization.connectors)
+    progress.says(f"compiled {compiled} connectors: the change does not concern the others")
+    return publication, endpoint
+
+
+def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoint]:
+    own_directory = host.config_directory / OWN_DIRECTORY
+    live = live_folder(own_directory)
+    if live is None or read_unfinished(own_directory) is not None or not path.is_file():
+        raise NeedsAllError("there is more to do")
+    published = _read_published(host, live)
+    data = path.read_bytes()
+    texts, published_texts = texts_of(data), texts_of(published.files[PUBLISHED_CONNECTORS])
+    change = small_change(published_texts, texts)
+    facts = host.facts()
+    cut = cut_out(published.register, change, _new_entries(texts, change, facts))
+    folder = path.resolve().parent
+    _require_passwords(published, change, folder)
+    before = _routing(cut.before(published_texts), facts)
+    after = _routing(cut.after(texts), facts)
+    own_domains = OwnDomains(host)
+    own = own_domains.names(named_domains(after.organization))
+    entries = host_entries(host, facts, after, own, own_domains)
+    if host_fingerprint(facts, own, entries) != published.register.host:
+        raise NeedsAllError("the host has changed")
+
+    def part(local: LocalRouting, inputs: Inputs) -> Part:
+        if inputs.problems or inputs.certificates.states is not None:
+            raise NeedsAllError("there is something to say of passwords or certificates")
+        compiled = compile_organization(local, facts, own, inputs.passwords, {}, entries)
+        return Part(local, compiled)
+
+    whole = whole_after(
+        cut,
+        part(before, read_published_inputs(before, live)),
+        part(after, read_inputs(after, folder)),
+        published,
+        facts,
+        own,
+        data,
+    )
+    publication = Publication(
+        host,
+        facts,
+        whole.compiled,
+        whole.rendered,
+        published.configuration,
+        live,
+        after,
+        whole.register,
+    )
+    endpoint = Endpoint.parse(after.organization.host.policy_service, facts.queue_directory)
+    return publication, endpoint
+
+
+def _read_published(host: PostfixHost, live: Path) -> Published:
+    """What is live, as long as nobody has changed it since."""
+    try:
+        register = Register.parse((live / REGISTER).read_bytes())
+    except ValueError:
+        raise NeedsAllError("the register is broken") from None
+    if register.program != this_program():
+        raise NeedsAllError("another program has published")
+    configuration = host.read_files()
+    files = {name: (live / name).read_bytes() for name in register.files}
+    if configuration_fingerprint(configuration) != register.configuration:
+        raise NeedsAllError("main.cf or master.cf was changed")
+    if fingerprints(files) != register.files:
+        raise NeedsAllError("what is published was changed")
+    return Published(configuration, files, register)
+
+
+def _new_entries(texts: EntryTexts, change: ChangedEntries, facts: PostfixFacts) -> list[Entry]:
+    """The connectors that come, by themselves."""
+    if not change.new:
+        return []
+    new = texts.entries[change.start : change.start + change.new]
+    local = _routing(texts.with_entries(new), facts)
+    return [entry_of(connector, local) for connector in local.organization.connectors]
+
+
+def _routing(connectors_file: str, facts: PostfixFacts) -> LocalRouting:
+    """Connectors of which there is nothing to say."""
+    file = parse_connectors(connectors_file.encode(), Path())
+    if file.organization is None or file.problems:
+        raise NeedsAllError("there is something to say of the connectors")
+    return LocalRouting(file.organization, local_server(file.organization, facts.hostname))
+
+
+def _require_passwords(published: Published, change: ChangedEntries, folder: Path) -> None:
+    """Those of the connectors that do not change are in their files as they are published."""
+    entries = published.register.entries
+    logins: dict[str, dict[str, str]] = {}
+    for entry in (*entries[: change.start], *entries[change.start + change.gone :]):
+        if not entry.password_file:
+            continue
+        if entry.service not in logins:
+            logins[entry.service] = _logins(published.files[password_table(entry.service)])
+        password = read_password(folder, entry.password_file, entry.user_name)
+        for hop in entry.next_hops:
+            if logins[entry.service].get(hop) != f"{entry.user_name}:{password}":
+                raise NeedsAllError("a password was changed")
+
+
+def _logins(table: bytes) -> dict[str, str]:
+    lines = (line.partition("\t") for line in table.decode().split("\n"))
+    return {hop: login for hop, _, login in lines}

@@ -1,0 +1,165 @@
+"""From some of the connectors, compiled by themselves, to what all of them compile to. Pure.
+
+What a change may concern is cut out of the connectors (see `small_change`), as they were and as
+they are to be, and compiled as any connectors are. What differs between the two is what changes on
+the host, provided that the part stands for the whole. This is not believed but seen: before and
+after, the part has to give the very main.cf and master.cf that are in force, and its connectors the
+services that they have; what it takes out of a table has to be there, and what it puts in must not.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from postconnector.postfix.compiled import Compiled, Table
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.quoting import UnquotableError, table_entry
+from postconnector.postfix.register import Register, entry_of
+from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
+from postconnector.postfix.small_change import Cut, NeedsAllError
+from postconnector.postfix.tables import authoritative_domains
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is live: main.cf and master.cf, the generation's files by name, what was noted of it."""
+
+    configuration: ConfigurationFiles
+    files: Mapping[str, bytes] = field(repr=False)
+    register: Register
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of an organization's connectors, compiled by themselves."""
+
+    local: LocalRouting
+    compiled: Compiled
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What all connectors compile to after a change; the tables in `compiled` have only what is
+    new in them.
+    """
+
+    compiled: Compiled
+    rendered: Rendered
+    register: Register
+
+
+def whole_after(
+    cut: Cut,
+    before: Part,
+    after: Part,
+    published: Published,
+    facts: PostfixFacts,
+    own: OwnNames,
+    connectors_file: bytes,
+) -> Whole:
+    """Bring the change of a part into what is published.
+
+    `own`: Postfix' domains. `connectors_file`: that with the change. Raises NeedsAllError.
+    """
+    for part in (before, after):
+        _require_alike(part, published, facts)
+    if before.compiled.warnings != after.compiled.warnings:
+        raise NeedsAllError("there are other warnings")
+    _require_services(cut, before, after, published.register)
+    kept = own.names.union(authoritative_domains(after.local))
+    tables = list(_changed_tables(before, after, kept))
+    rendered = render(after.compiled, facts, published.configuration, connectors_file)
+    if rendered.files.keys() != published.files.keys():
+        raise NeedsAllError("there are other files")
+    changed = {PUBLISHED_CONNECTORS: connectors_file}
+    for table, gone in tables:
+        changed[table.name] = _replaced(published.files[table.name], gone, table.entries)
+    data = {**published.files, **changed}
+    files = {name: replace(file, data=data[name]) for name, file in rendered.files.items()}
+    return Whole(
+        replace(
+            after.compiled,
+            tables=tuple(table for table, _ in tables),
+            warnings=published.register.warnings,
+        ),
+        Rendered(published.configuration, files),
+        _register(cut, after, published.register, changed),
+    )
+
+
+def _require_alike(part: Part, published: Published, facts: PostfixFacts) -> None:
+    compiled, current = part.compiled, published.configuration
+    if render(compiled, facts, current, b"").configuration != current:
+        raise NeedsAllError("the part does not give main.cf and master.cf as they are")
+    if compiled.refusals or compiled.agent_only or compiled.certificates:
+        raise NeedsAllError("it is not for Postfix alone")
+    if (part.local.table.smallest_limit is not None) != published.register.has_limits:
+        raise NeedsAllError("the part does not say whether there are limits")
+
+
+def _require_services(cut: Cut, before: Part, after: Part, register: Register) -> None:
+    """What is in the part shares services with the same connectors as in the whole."""
+    services = {entry.name: entry.service for entry in register.entries}
+    first, change = cut.first_changed, cut.change
+    for part, new in (before, 0), (after, change.new):
+        connectors = part.local.organization.connectors
+        for connector in (*connectors[:first], *connectors[first + new :]):
+            name = connector.name
+            if part.local.names.get(name, "") != services[name]:
+                raise NeedsAllError(f"the part does not give {name} the service that it has")
+
+
+def _changed_tables(
+    before: Part, after: Part, kept: frozenset[str]
+) -> Iterator[tuple[Table, dict[str, str]]]:
+    """Of each table that changes, what is new in it, and what is gone; `kept`: the host's own."""
+    then = {table.name: table for table in before.compiled.tables}
+    wanted = {table.name: table for table in after.compiled.tables}
+    if then.keys() != wanted.keys():
+        raise NeedsAllError("there are other tables")
+    for name, table in wanted.items():
+        old, new = dict(then[name].entries), dict(table.entries)
+        different = dict.fromkeys(key for key in (*old, *new) if old.get(key) != new.get(key))
+        if not different:
+            continue
+        if table.patterns:
+            raise NeedsAllError(f"the order of what is in {name} counts")
+        if not kept.isdisjoint(different):
+            raise NeedsAllError("it is about the host's own domains")
+        added = tuple((key, new[key]) for key in different if key in new)
+        yield replace(table, entries=added), {key: old[key] for key in different if key in old}
+
+
+def _replaced(source: bytes, gone: Mapping[str, str], new: Iterable[tuple[str, str]]) -> bytes:
+    """The source of a table, whose lines stand in the order of their keys, with other entries."""
+    lines = source.decode().split("\n")[:-1]
+    for key, value in gone.items():
+        place = bisect_left(lines, f"{key}\t")
+        if lines[place : place + 1] != [f"{key}\t{value}"]:
+            raise NeedsAllError(f"{key} is not there as the part has it")
+        del lines[place]
+    for key, value in new:
+        place = bisect_left(lines, f"{key}\t")
+        if any(line.startswith(f"{key}\t") for line in lines[place : place + 1]):
+            raise NeedsAllError(f"{key} is there already")
+        insort(lines, _line(key, value))
+    if not lines:
+        raise NeedsAllError("nothing is left of a table")
+    return "".join([f"{line}\n" for line in lines]).encode()
+
+
+def _line(key: str, value: str) -> str:
+    try:
+        return table_entry(key, value).removesuffix("\n")
+    except UnquotableError as error:
+        raise NeedsAllError(str(error)) from None
+
+
+def _register(cut: Cut, after: Part, register: Register, changed: Mapping[str, bytes]) -> Register:
+    first, change = cut.first_changed, cut.change
+    connectors = after.local.organization.connectors[first : first + change.new]
+    new = (entry_of(connector, after.local) for connector in connectors)
+    return register.with_change(change.start, change.gone, new, changed)

@@ -1,0 +1,159 @@
+"""What is noted beside a publication of many connectors, so that a small change of them later need
+not compile all of them again (see `small_change`). Pure.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
+
+from postconnector.model.send_connector import SendConnector
+from postconnector.postfix.compiled import Compiled
+from postconnector.postfix.facts import PostfixFacts
+from postconnector.postfix.host import ConfigurationFiles
+from postconnector.postfix.host_entries import HostEntries
+from postconnector.postfix.local_routing import LocalRouting
+from postconnector.postfix.native import logs_in, next_hops, tls_demand
+from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.rendered import Rendered
+
+
+class Entry(NamedTuple):
+    """A connector as it was published, as far as others may have to do with it.
+
+    `service`: empty where this host does not carry it out. `domains`: of its address spaces,
+    without wildcard labels. `reaches_further`: it has others, such as `*`. `is_plain`: it leads to
+    smart hosts and has nothing that is looked at beyond its own service. `user_name` and
+    `password_file` are empty where it does not log in.
+    """
+
+    name: str
+    service: str
+    tls_policy: str
+    domains: Collection[str]
+    reaches_further: bool
+    is_plain: bool
+    next_hops: Collection[str]
+    user_name: str = ""
+    password_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """All that has to be as it was, beside the connectors file, and the connectors in its order.
+
+    `program`: what compiled. `host`: what Postfix said of itself. `configuration`: main.cf and
+    master.cf. `files`: those of the generation by name. All four by their fingerprints.
+    `warnings`: what was said of the host. `has_limits`: some connector has a MaxMessageSize.
+    """
+
+    program: str
+    host: str
+    configuration: str
+    files: Mapping[str, str]
+    warnings: tuple[str, ...]
+    has_limits: bool
+    entries: tuple[Entry, ...]
+
+    def data(self) -> bytes:
+        """As it stands in the generation's folder."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Register":
+        """What `data` gave. Raises ValueError for anything else."""
+        try:
+            said = json.loads(data)
+            entries = tuple(Entry(*entry) for entry in said.pop("entries"))
+            return cls(entries=entries, warnings=tuple(said.pop("warnings")), **said)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(str(error)) from None
+
+    def with_change(
+        self, start: int, gone: int, new: Iterable[Entry], files: Mapping[str, bytes]
+    ) -> "Register":
+        """The same with other entries in the place of some, and other contents of some files."""
+        entries = (*self.entries[:start], *new, *self.entries[start + gone :])
+        return replace(self, entries=entries, files={**self.files, **fingerprints(files)})
+
+
+def register_of(
+    program: str,
+    facts: PostfixFacts,
+    own: OwnNames,
+    host_entries: HostEntries,
+    local: LocalRouting,
+    compiled: Compiled,
+    rendered: Rendered,
+) -> Register | None:
+    """Note a publication; None where a part of it can't be compiled by itself.
+
+    That is where what the host says depends on what it is asked, and where the delivery agent or
+    certificates play a part.
+    """
+    if own.unlisted or host_entries.depends_on_questions or host_entries.failing:
+        return None
+    if compiled.agent_only or compiled.certificates or compiled.certificate_states is not None:
+        return None
+    files = {name: file.data for name, file in rendered.files.items()}
+    return Register(
+        program,
+        host_fingerprint(facts, own, host_entries),
+        configuration_fingerprint(rendered.configuration),
+        fingerprints(files),
+        compiled.warnings,
+        local.table.smallest_limit is not None,
+        tuple(entry_of(connector, local) for connector in local.organization.connectors),
+    )
+
+
+def entry_of(connector: SendConnector, local: LocalRouting) -> Entry:
+    """Note a connector."""
+    smtp = [space for space in connector.address_spaces if space.is_smtp and space.domain]
+    reaches_further = len(smtp) < len(connector.address_spaces)
+    is_own = local.is_own(connector)
+    credential = connector.authentication_credential if is_own and logs_in(connector) else None
+    return Entry(
+        name=connector.name,
+        service=local.names.get(connector.name, ""),
+        tls_policy=tls_demand(connector).policy or "",
+        domains=list(dict.fromkeys([space.domain for space in smtp])),
+        reaches_further=reaches_further,
+        is_plain=not (
+            reaches_further
+            or connector.dns_routing_enabled
+            or connector.shows_certificate
+            or any(host.is_subscribed_site for host in connector.smart_hosts)
+        ),
+        next_hops=list(next_hops(connector)),
+        user_name=credential.user_name if credential is not None else "",
+        password_file=(credential.password_file or "") if credential is not None else "",
+    )
+
+
+def host_fingerprint(facts: PostfixFacts, own: OwnNames, entries: HostEntries) -> str:
+    """Of all that is known of the host beside its two files."""
+    return _fingerprint(_canonical([asdict(facts), asdict(own), asdict(entries)]))
+
+
+def configuration_fingerprint(files: ConfigurationFiles) -> str:
+    """Of main.cf and master.cf."""
+    return _fingerprint(_canonical(asdict(files)))
+
+
+def fingerprints(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Of each of these files."""
+    return {name: _fingerprint(data) for name, data in files.items()}
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, default=_listed).encode()
+
+
+def _listed(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)
+
+
+def _fingerprint(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
