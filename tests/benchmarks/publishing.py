@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.lab.administrator import Administrator
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.loopback import free_port, wait_until
 from tests.lab.postfix_instance import PostfixInstance
 
@@ -65,6 +66,15 @@ def timed(administrator: Administrator, *arguments: str) -> float:
     seconds = time.perf_counter() - start
     assert result.returncode in (0, 2), result.stdout + result.stderr
     return seconds
+
+
+def started_anew(administrator: Administrator, command: str) -> float:
+    """The same as a user starts it: `timed` has the program's modules ready."""
+    named = "-c", str(administrator.connectors_file)
+    host = "--config-directory", str(administrator.host.config_directory)
+    start = time.perf_counter()
+    subprocess.run([*POSTCONNECTOR, *named, *host, command], check=True, capture_output=True)
+    return time.perf_counter() - start
 
 
 def postmap_alone(administrator: Administrator, scratch: Path) -> float:
@@ -152,6 +162,9 @@ def main() -> None:
         changed = timed(administrator, "apply")
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         followed(administrator)
+        administrator.write_connectors(connectors_file(connectors, spaces))
+        anew = started_anew(administrator, "apply")
+        followed(administrator)
         postmap = postmap_alone(administrator, root)
         check = command(administrator, "postfix", "check")
         services = administrator.host.postconf("-M").count("\npc-")
@@ -162,6 +175,7 @@ def main() -> None:
             ("apply, nothing to change", again),
             ("plan, one connector changed", planned),
             ("apply, one connector changed", changed),
+            ("the same with the start of Python", anew),
         ):
             print(f"{what:<42} {seconds:5.2f} s, {seconds / postmap:.1f} times postmap")
         print(f"{'most memory of a command':<42} {memory:5.0f} MB")

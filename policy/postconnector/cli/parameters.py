@@ -94,18 +94,21 @@ def _option(argument: str) -> tuple[str, str | None, bool] | None:
 
 
 def add_properties(parser: argparse.ArgumentParser, *, switches: bool) -> None:
-    """Define an option for each property, and for the usage types if `switches`."""
+    """Define an option for each property.
+
+    `switches`: also for the usage types, which can only be said of a connector that is not there.
+    """
     group = parser.add_argument_group(
         "properties",
         "also in Exchange's spelling (-MaxMessageSize 20MB); lists have commas between elements;"
-        " $null or nothing at all takes a property out",
+        " '$null' or '' takes a property out",
     )
     for field, exchange_name in EXCHANGE_NAMES.items():
         group.add_argument(
             f"--{field.replace('_', '-')}",
             dest=field,
             metavar=_metavar(field),
-            help=exchange_name,
+            help=exchange_name if switches or field != "usage" else argparse.SUPPRESS,
         )
     if switches:
         for name in USAGE_SWITCHES:
