@@ -1,7 +1,7 @@
 """A small change, compiled by itself, gives what compiling everything gives, or is not taken."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,7 @@ class World:
     """All that is around the connectors."""
 
     head: str = ""
+    facts: PostfixFacts = FACTS
     own: OwnNames = NO_NAMES
     entries: HostEntries = field(default_factory=HostEntries)
 
@@ -69,15 +70,15 @@ class World:
             for c in local.organization.connectors
             if c.authentication_credential is not None
         }
-        compiled = compile_organization(local, FACTS, self.own, passwords, {}, self.entries)
+        compiled = compile_organization(local, self.facts, self.own, passwords, {}, self.entries)
         return Part(local, compiled)
 
     def everything(self, text: str, current: ConfigurationFiles) -> tuple[Rendered, Register]:
         """What compiling all gives."""
         whole = self.part(text)
-        rendered = render(whole.compiled, FACTS, current, text.encode())
+        rendered = render(whole.compiled, self.facts, current, text.encode())
         register = register_of(
-            "this", FACTS, self.own, self.entries, whole.local, whole.compiled, rendered
+            "this", self.facts, self.own, self.entries, whole.local, whole.compiled, rendered
         )
         if register is None:
             raise NeedsAllError("nothing is noted")
@@ -94,7 +95,7 @@ class World:
         files = {name: file.data.replace(*drifted) for name, file in rendered.files.items()}
         published = Published(rendered.configuration, files, Register.parse(register.data()))
         before, after = texts_of(old.encode()), texts_of(new.encode())
-        changed = small_change(before, after)
+        changed = small_change(register, before, after)
         coming = after.entries[changed.start : changed.start + changed.new]
         if any(parse_connectors(text.encode(), Path()).problems for text in coming):
             raise NeedsAllError("there is something to say")
@@ -104,7 +105,7 @@ class World:
             entries = [entry_of(c, local) for c in local.organization.connectors]
         cut = cut_out(register, changed, entries)
         parts = (self.part(cut.before(before)), self.part(cut.after(after)))
-        return whole_after(cut, *parts, published, FACTS, self.own, new.encode()), rendered
+        return whole_after(cut, *parts, published, self.facts, self.own, new.encode()), rendered
 
 
 def connector(
@@ -129,6 +130,11 @@ def connector(
             f"password_file = {secret or user!r}",
         ]
     return "\n".join((*lines, "", ""))
+
+
+def limited(text: str, limit: str) -> str:
+    """The same with a MaxMessageSize; it has to log in."""
+    return text.replace("\nsmart_host_a", f"\nmax_message_size = '{limit}'\nsmart_host_a")
 
 
 CUSTOMERS = [
@@ -210,7 +216,7 @@ def edits(draw: st.DrawFn) -> tuple[list[str], list[str]]:
 def test_a_change_by_itself_gives_what_everything_gives(
     edit: tuple[list[str], list[str]], head: str, own: OwnNames, entries: HostEntries
 ) -> None:
-    world = World(head, own, entries)
+    world = World(head, own=own, entries=entries)
     old, new = ("\n".join((head, *connectors)) for connectors in edit)
     if any(parse_connectors(t.encode(), Path()).organization is None for t in (old, new)):
         return
@@ -234,6 +240,16 @@ def changed(number: int, *become: str, before: Sequence[str] = CUSTOMERS) -> tup
 
 
 LAST = len(CUSTOMERS) - 1
+UNLIMITED = [limited(text, "unlimited") for text in CUSTOMERS]
+ONE_LIMITED = [*UNLIMITED, CUSTOMERS[LAST].replace("Customer", "Limited").replace("c59", "d59")]
+LOSER = connector("Loser", ["rival.example;9"], ["loser.example"], "loser")
+WINNER = connector(
+    "Winner",
+    ["rival.example"],
+    ["winner.example"],
+    "winner",
+    more=["max_message_size = 'unlimited'"],
+)
 RIVAL = connector("Rival", ["c50.example;9", "*.c50.example"], ["rival.example"], "rival")
 TWIN = connector("Twin", ["twin.example"], ["r50.example"], "u50")
 EVERYTHING = connector("Everything", ["*"], ["relay.example"], "everything")
@@ -309,6 +325,14 @@ BY_DNS = connector("By DNS", ["dns.example"], [])
             [*SECOND_LOGINS[:5], *CUSTOMERS],
             id="into a second service",
         ),
+        pytest.param(50, [], ONE_LIMITED, id="one has a limit, and is not in the part"),
+        pytest.param(LAST + 1, [], ONE_LIMITED, id="the only one with a limit less"),
+        pytest.param(
+            LAST + 2,
+            [],
+            [LOSER, *ONE_LIMITED, WINNER],
+            id="the only one with a limit that wins less",
+        ),
         pytest.param(50, [], [*CUSTOMERS, EVERYTHING], id="beside the one for everything"),
         pytest.param(50, [], [*CUSTOMERS, BY_DNS], id="beside one that routes by DNS"),
         pytest.param(
@@ -329,10 +353,15 @@ def test_of_a_small_change_only_what_it_concerns_is_compiled(
     assert_as_everything(world, new, whole, published)
 
 
-UNLIMITED = [
-    c.replace("\nsmart_host_a", "\nmax_message_size = 'unlimited'\nsmart_host_a") for c in CUSTOMERS
+PLACED_BY_ANOTHER = [
+    connector("Gone", ["gone.example"], ["h.example"], "gone"),
+    connector("Keeping", ["keeping.example"], ["k.example"], "keeping"),
+    *(connector(f"Again {n}", [f"again{n}.example"], [f"r{n}.example"], f"a{n}") for n in range(3)),
+    connector("First", ["first.example"], ["h.example", "k.example"], "common"),
+    connector("Second", ["second.example"], ["h.example", "k.example"], "common"),
+    connector("Third", ["third.example"], ["h.example"], "common"),
 ]
-ONE_LIMITED = [*UNLIMITED, CUSTOMERS[LAST].replace("Customer", "Limited").replace("c59", "d59")]
+"""Where Gone is gone, Third can share with the customers; First and Second can't."""
 CLEAR = connector("Clear", ["clear.example"], ["clear.example"], more=["require_tls = true"])
 
 
@@ -359,7 +388,6 @@ CLEAR = connector("Clear", ["clear.example"], ["clear.example"], more=["require_
             "main.cf and master.cf",
             id="two logins for one smart host",
         ),
-        pytest.param(50, [], ONE_LIMITED, "limits", id="one has a limit, and is not in the part"),
         pytest.param(
             50,
             [CUSTOMERS[50].replace("'r50.example'", "'b2.example'")],
@@ -370,6 +398,20 @@ CLEAR = connector("Clear", ["clear.example"], ["clear.example"], more=["require_
         pytest.param(5, [], CUSTOMERS[:31], "few", id="few are left"),
         pytest.param(50, CUSTOMERS[:55], CUSTOMERS, "many do", id="many"),
         pytest.param(50, [CUSTOMERS[50]], CUSTOMERS, "none of", id="nothing"),
+        pytest.param(
+            len(CUSTOMERS),
+            [],
+            [*CUSTOMERS, *PLACED_BY_ANOTHER],
+            "does not give Third the service",
+            id="one that another has kept from a service",
+        ),
+        pytest.param(
+            50,
+            [],
+            [CUSTOMERS[0].replace("[[send_connector]]", '[["send_connector"]]'), *CUSTOMERS[1:]],
+            "spelled otherwise",
+            id="a header in quotes",
+        ),
         pytest.param(50, ["[host]\n"], CUSTOMERS, "told apart", id="a table behind connectors"),
         pytest.param(50, ["x = '''\n'''"], CUSTOMERS, "told apart", id="a string of several lines"),
     ],
@@ -395,6 +437,62 @@ def test_what_warns_of_the_host_needs_everything() -> None:
         world.change(*changed(50, CUSTOMERS[50].replace("'c50", "'new.c50")))
 
 
+ON_EDGE = """[host]
+server = 'edge'
+[organization]
+server = [
+    { name = 'edge', server_role = 'Edge' },
+    { name = 'mb1', fqdn = 'mb1.example', site = 'S' },
+]
+site = [{ name = 'S' }]
+edge_subscription = [{ name = 'edge', site = 'S' }]
+"""
+
+
+def test_the_smart_host_of_the_subscribed_site_is_known_by_its_names() -> None:
+    inside = connector(
+        "Inside", ["inside.example"], ["--"], "both", more=["source_transport_servers = ['edge']"]
+    )
+    leaving = connector("Leaving", ["leaving.example"], ["mb1.example"], "both")
+    world = World(ON_EDGE)
+    old, new = changed(len(CUSTOMERS) + 1, before=[ON_EDGE, *CUSTOMERS, leaving, inside])
+    whole, published = world.change(old, new)
+    assert_as_everything(world, new, whole, published)
+    [logins] = (file for name, file in whole.rendered.files.items() if name.startswith("passwords"))
+    assert b"mb1.example:25\tboth:" in logins.data
+
+
+def test_warnings_that_name_others_need_everything() -> None:
+    """Whom they name first goes by services, of which the part has but some of the connectors."""
+    parameters = {**FACTS.parameters, "message_size_limit": "10000000"}
+    world = World(facts=replace(FACTS, parameters=parameters))
+    small = [limited(text, "1 MB") for text in (*CUSTOMERS, *SECOND_LOGINS[:6])]
+    large = [connector(n, [f"{n}.example"], [f"{n}.example"], n) for n in ("a", "y", "b")]
+    become = large[1].replace("['y.example']\nsmart_host_a", "['r5.example']\nsmart_host_a")
+    with pytest.raises(NeedsAllError, match="warnings may name others"):
+        world.change(*changed(len(small) + 1, become, before=[*small, *large]))
+
+
+NO_BLANKS = ("\u00a0", "\x0c", "\x85", "\u3000")
+
+
+@pytest.mark.parametrize(
+    ("behind", "odd"),
+    [
+        ("", "\ufeff"),
+        *((behind, odd) for behind in ("", "'u50'", "'u59'\n\n") for odd in NO_BLANKS),
+        ("'u59'\n\n", "\r"),
+    ],
+)
+def test_what_is_no_toml_is_not_overlooked(behind: str, odd: str) -> None:
+    old, new = changed(50, CUSTOMERS[50].replace("'c50", "'new.c50"))
+    place = new.rindex(behind) + len(behind) if behind else 0
+    broken = f"{new[:place]}{odd}{new[place:]}"
+    assert parse_connectors(broken.encode(), Path()).organization is None
+    with pytest.raises((NeedsAllError, AssertionError)):
+        World().change(old, broken)
+
+
 def test_what_is_published_must_be_as_the_part_has_it() -> None:
     world = World()
     old, new = changed(50)
@@ -405,7 +503,9 @@ def test_what_is_published_must_be_as_the_part_has_it() -> None:
         world.change(old, new, drifted=(b"\nc50.example\t", b"\nc50.examples\t"))
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"entries": [[1]], "warnings": []}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"entries": [[1]], "warnings": []}']
+)
 def test_a_broken_register_is_none(data: bytes) -> None:
     with pytest.raises(ValueError):
         Register.parse(data)

@@ -130,7 +130,7 @@ def _needs_delivery_agent(publication: Publication) -> str | None:
     needing = publication.compiled.agent_only
     if needing:
         return f"connector {quoted(needing[0].connector.name)} needs it: {needing[0].reason}"
-    if publication.local.table.smallest_limit is not None:
+    if publication.has_limits:
         return (
             "messages above a MaxMessageSize wait for it where they are to aliases, or to several"
             " recipients of whom some may not have them"
@@ -183,7 +183,7 @@ def failing_milter(publication: Publication) -> str | None:
 
 def failing_questions(publication: Publication) -> str | None:
     """Why the policy service can't find out what is Postfix' own, and what to do about it."""
-    if publication.local.table.smallest_limit is None:
+    if not publication.has_limits:
         return None
     text = publication.local.organization.host.policy_service
     failure = postfix_failure(Endpoint.parse(text, publication.facts.queue_directory))

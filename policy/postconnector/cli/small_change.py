@@ -4,6 +4,7 @@ Everything that a publication depends on beside the connectors file has to be as
 published: this is looked at anew each time. See `postconnector.postfix.small_change`.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from postconnector.cli.program import this_program
@@ -13,6 +14,7 @@ from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
 from postconnector.postfix.generations import REGISTER, live_folder
 from postconnector.postfix.host import PostfixError, PostfixHost
+from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.inputs import (
     Inputs,
     UnfitFileError,
@@ -21,7 +23,7 @@ from postconnector.postfix.inputs import (
     read_published_inputs,
 )
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
-from postconnector.postfix.own_domains import OwnDomains
+from postconnector.postfix.own_domains import OwnDomains, OwnNames
 from postconnector.postfix.part import Part, Published, whole_after
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
@@ -38,7 +40,7 @@ from postconnector.postfix.small_change import NeedsAllError, cut_out, small_cha
 from postconnector.postfix.table_names import password_table
 from postconnector.postfix.unfinished import read_unfinished
 from postconnector.selection.standpoint import UnknownServerError, local_server
-from postconnector.sources.connectors_file import parse_connectors
+from postconnector.sources.connectors_file import UnreadableFileError, parse_connectors, read_bytes
 from postconnector.sources.entry_texts import ChangedEntries, EntryTexts
 
 _CANT_TELL = (
@@ -46,6 +48,7 @@ _CANT_TELL = (
     UnfitFileError,
     UnknownAddressError,
     UnknownServerError,
+    UnreadableFileError,
     OSError,
 )
 
@@ -72,36 +75,21 @@ def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoin
     if live is None or read_unfinished(own_directory) is not None or not path.is_file():
         raise NeedsAllError("there is more to do")
     published = _read_published(host, live)
-    data = path.read_bytes()
+    data, folder = read_bytes(path), path.resolve().parent
     texts, published_texts = texts_of(data), texts_of(published.files[PUBLISHED_CONNECTORS])
-    change = small_change(published_texts, texts)
+    change = small_change(published.register, published_texts, texts)
     facts = host.facts()
     cut = cut_out(published.register, change, _new_entries(texts, change, facts))
-    folder = path.resolve().parent
     _require_passwords(published, change, folder)
-    before = _routing(cut.before(published_texts), facts)
-    after = _routing(cut.after(texts), facts)
-    own_domains = OwnDomains(host)
-    own = own_domains.names(named_domains(after.organization))
-    entries = host_entries(host, facts, after, own, own_domains)
-    if host_fingerprint(facts, own, entries) != published.register.host:
-        raise NeedsAllError("the host has changed")
-
-    def part(local: LocalRouting, inputs: Inputs) -> Part:
-        if inputs.problems or inputs.certificates.states is not None:
-            raise NeedsAllError("there is something to say of passwords or certificates")
-        compiled = compile_organization(local, facts, own, inputs.passwords, {}, entries)
-        return Part(local, compiled)
-
-    whole = whole_after(
-        cut,
-        part(before, read_published_inputs(before, live)),
-        part(after, read_inputs(after, folder)),
-        published,
-        facts,
-        own,
-        data,
+    before, after = (
+        _routing(text, facts) for text in (cut.before(published_texts), cut.after(texts))
     )
+    around = _look_around(host, facts, after, published.register)
+    parts = (
+        around.part(before, read_published_inputs(before, live)),
+        around.part(after, read_inputs(after, folder)),
+    )
+    whole = whole_after(cut, *parts, published, facts, around.own, data)
     publication = Publication(
         host,
         facts,
@@ -114,6 +102,34 @@ def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoin
     )
     endpoint = Endpoint.parse(after.organization.host.policy_service, facts.queue_directory)
     return publication, endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What compiling depends on beside connectors."""
+
+    facts: PostfixFacts
+    own: OwnNames
+    entries: HostEntries
+
+    def part(self, local: LocalRouting, inputs: Inputs) -> Part:
+        if inputs.problems or inputs.certificates.states is not None:
+            raise NeedsAllError("there is something to say of passwords or certificates")
+        compiled = compile_organization(
+            local, self.facts, self.own, inputs.passwords, {}, self.entries
+        )
+        return Part(local, compiled)
+
+
+def _look_around(
+    host: PostfixHost, facts: PostfixFacts, local: LocalRouting, register: Register
+) -> _Around:
+    own_domains = OwnDomains(host)
+    own = own_domains.names(named_domains(local.organization))
+    entries = host_entries(host, facts, local, own, own_domains)
+    if host_fingerprint(facts, own, entries) != register.host:
+        raise NeedsAllError("the host has changed")
+    return _Around(facts, own, entries)
 
 
 def _read_published(host: PostfixHost, live: Path) -> Published:

@@ -48,7 +48,7 @@ class LocalRouting:
         self.organization = organization
         self._agent_reasons: dict[str, str | None] = {}
         self.own = tuple(c for c in organization.connectors if self.is_own(c))
-        native = [self._known(c) for c in self.own if self.agent_reason(c) is None]
+        native = [self.known(c) for c in self.own if self.agent_reason(c) is None]
         own_names = service_names(connector.name for connector in organization.connectors)
         self.services = connector_services(native, own_names, organization.settings)
         self._targets: dict[str, str] = {}
@@ -93,8 +93,8 @@ class LocalRouting:
         )
         return connector.model_copy(update={"smart_hosts": hosts})
 
-    def _known(self, connector: SendConnector) -> SendConnector:
-        """The same, as far as the Mailbox servers are known."""
+    def known(self, connector: SendConnector) -> SendConnector:
+        """The same, as far as the Mailbox servers are known: the connector as services have it."""
         try:
             return self.resolved(connector)
         except UnknownAddressError:

@@ -8,7 +8,7 @@ services that they have; what it takes out of a table has to be there, and what 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from postconnector.postfix.compiled import Compiled, Table
@@ -17,8 +17,13 @@ from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.quoting import UnquotableError, table_entry
-from postconnector.postfix.register import Register, entry_of
-from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
+from postconnector.postfix.register import Entry, Register, entry_of, limited_addresses
+from postconnector.postfix.rendered import (
+    PUBLISHED_CONNECTORS,
+    GenerationFile,
+    Rendered,
+    render,
+)
 from postconnector.postfix.small_change import Cut, NeedsAllError
 from postconnector.postfix.tables import authoritative_domains
 
@@ -64,30 +69,33 @@ def whole_after(
 
     `own`: Postfix' domains. `connectors_file`: that with the change. Raises NeedsAllError.
     """
+    register = published.register
+    gone, new = cut.gone(register), _changed_entries(cut, after)
     for part in (before, after):
         _require_alike(part, published, facts)
-    if before.compiled.warnings != after.compiled.warnings:
-        raise NeedsAllError("there are other warnings")
-    _require_services(cut, before, after, published.register)
+    _require_services(cut, before, after, register)
+    _require_warnings(before, after, register, gone, new)
     kept = own.names.union(authoritative_domains(after.local))
-    tables = list(_changed_tables(before, after, kept))
-    rendered = render(after.compiled, facts, published.configuration, connectors_file)
-    if rendered.files.keys() != published.files.keys():
-        raise NeedsAllError("there are other files")
     changed = {PUBLISHED_CONNECTORS: connectors_file}
-    for table, gone in tables:
-        changed[table.name] = _replaced(published.files[table.name], gone, table.entries)
-    data = {**published.files, **changed}
-    files = {name: replace(file, data=data[name]) for name, file in rendered.files.items()}
+    tables: list[Table] = []
+    for table, entries_gone in _changed_tables(before, after, kept):
+        changed[table.name] = _replaced(published.files[table.name], entries_gone, table.entries)
+        tables.append(table)
+    rendered = render(after.compiled, facts, published.configuration, connectors_file)
+    domains = {domain for entry in (*gone, *new) for domain in entry.domains}
+    limited = limited_addresses(after.local, domains) - limited_addresses(before.local, domains)
     return Whole(
-        replace(
-            after.compiled,
-            tables=tuple(table for table, _ in tables),
-            warnings=published.register.warnings,
-        ),
-        Rendered(published.configuration, files),
-        _register(cut, after, published.register, changed),
+        replace(after.compiled, tables=tuple(tables), warnings=register.warnings),
+        Rendered(published.configuration, _files(rendered, {**published.files, **changed})),
+        register.with_change(cut.change.start, cut.change.gone, new, changed, limited),
     )
+
+
+def _files(part: Rendered, data: Mapping[str, bytes]) -> dict[str, GenerationFile]:
+    """The files of the part with the contents of the whole."""
+    if part.files.keys() != data.keys():
+        raise NeedsAllError("there are other files")
+    return {name: replace(file, data=data[name]) for name, file in part.files.items()}
 
 
 def _require_alike(part: Part, published: Published, facts: PostfixFacts) -> None:
@@ -96,8 +104,6 @@ def _require_alike(part: Part, published: Published, facts: PostfixFacts) -> Non
         raise NeedsAllError("the part does not give main.cf and master.cf as they are")
     if compiled.refusals or compiled.agent_only or compiled.certificates:
         raise NeedsAllError("it is not for Postfix alone")
-    if (part.local.table.smallest_limit is not None) != published.register.has_limits:
-        raise NeedsAllError("the part does not say whether there are limits")
 
 
 def _require_services(cut: Cut, before: Part, after: Part, register: Register) -> None:
@@ -110,6 +116,23 @@ def _require_services(cut: Cut, before: Part, after: Part, register: Register) -
             name = connector.name
             if part.local.names.get(name, "") != services[name]:
                 raise NeedsAllError(f"the part does not give {name} the service that it has")
+
+
+def _require_warnings(
+    before: Part, after: Part, register: Register, gone: Sequence[Entry], new: Sequence[Entry]
+) -> None:
+    """Warnings name the first of several connectors, in the order of their services."""
+    if before.compiled.warnings != after.compiled.warnings:
+        raise NeedsAllError("there are other warnings")
+    if register.warnings and [e[:2] for e in gone] != [e[:2] for e in new]:
+        raise NeedsAllError("warnings may name others")
+
+
+def _changed_entries(cut: Cut, after: Part) -> list[Entry]:
+    """The connectors that come."""
+    first = cut.first_changed
+    connectors = after.local.organization.connectors[first : first + cut.change.new]
+    return [entry_of(connector, after.local) for connector in connectors]
 
 
 def _changed_tables(
@@ -156,10 +179,3 @@ def _line(key: str, value: str) -> str:
         return table_entry(key, value).removesuffix("\n")
     except UnquotableError as error:
         raise NeedsAllError(str(error)) from None
-
-
-def _register(cut: Cut, after: Part, register: Register, changed: Mapping[str, bytes]) -> Register:
-    first, change = cut.first_changed, cut.change
-    connectors = after.local.organization.connectors[first : first + change.new]
-    new = (entry_of(connector, after.local) for connector in connectors)
-    return register.with_change(change.start, change.gone, new, changed)

@@ -53,7 +53,7 @@ from postconnector.sources.writing.files import replace_file
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published, and where; `local` is what it was compiled from.
+    """What is to be published, and where; `local` is what was compiled for it, if only in part.
 
     `current` and `live`: main.cf, master.cf and the live generation's folder (None: there is none)
     as they were before anything was read. `register`: what is noted for small changes, if anything.
@@ -67,6 +67,13 @@ class Publication:
     live: Path | None
     local: LocalRouting
     register: Register | None = None
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether some connector has a MaxMessageSize; `local` may have only some of them."""
+        if self.register is not None:
+            return self.register.limited > 0
+        return self.local.table.smallest_limit is not None
 
 
 def publish(publication: Publication, about: About, progress: Progress) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.facts import PostfixFacts
@@ -31,10 +33,10 @@ class Entry(NamedTuple):
     name: str
     service: str
     tls_policy: str
-    domains: Collection[str]
+    domains: tuple[str, ...]
     reaches_further: bool
     is_plain: bool
-    next_hops: Collection[str]
+    next_hops: tuple[str, ...]
     user_name: str = ""
     password_file: str = ""
 
@@ -45,7 +47,8 @@ class Register:
 
     `program`: what compiled. `host`: what Postfix said of itself. `configuration`: main.cf and
     master.cf. `files`: those of the generation by name. All four by their fingerprints.
-    `warnings`: what was said of the host. `has_limits`: some connector has a MaxMessageSize.
+    `warnings`: what was said of the host. `limited`: how many addresses are of connectors with a
+    MaxMessageSize.
     """
 
     program: str
@@ -53,29 +56,36 @@ class Register:
     configuration: str
     files: Mapping[str, str]
     warnings: tuple[str, ...]
-    has_limits: bool
+    limited: int
     entries: tuple[Entry, ...]
 
     def data(self) -> bytes:
         """As it stands in the generation's folder."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode()
+        return _REGISTER.dump_json(self)
 
     @classmethod
     def parse(cls, data: bytes) -> "Register":
         """What `data` gave. Raises ValueError for anything else."""
-        try:
-            said = json.loads(data)
-            entries = tuple(Entry(*entry) for entry in said.pop("entries"))
-            return cls(entries=entries, warnings=tuple(said.pop("warnings")), **said)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(str(error)) from None
+        return _REGISTER.validate_json(data)
 
     def with_change(
-        self, start: int, gone: int, new: Iterable[Entry], files: Mapping[str, bytes]
+        self,
+        start: int,
+        gone: int,
+        new: Iterable[Entry],
+        files: Mapping[str, bytes],
+        more_limited: int,
     ) -> "Register":
         """The same with other entries in the place of some, and other contents of some files."""
-        entries = (*self.entries[:start], *new, *self.entries[start + gone :])
-        return replace(self, entries=entries, files={**self.files, **fingerprints(files)})
+        return replace(
+            self,
+            entries=(*self.entries[:start], *new, *self.entries[start + gone :]),
+            files={**self.files, **fingerprints(files)},
+            limited=self.limited + more_limited,
+        )
+
+
+_REGISTER = TypeAdapter(Register)
 
 
 def register_of(
@@ -103,7 +113,7 @@ def register_of(
         configuration_fingerprint(rendered.configuration),
         fingerprints(files),
         compiled.warnings,
-        local.table.smallest_limit is not None,
+        limited_addresses(local),
         tuple(entry_of(connector, local) for connector in local.organization.connectors),
     )
 
@@ -118,7 +128,7 @@ def entry_of(connector: SendConnector, local: LocalRouting) -> Entry:
         name=connector.name,
         service=local.names.get(connector.name, ""),
         tls_policy=tls_demand(connector).policy or "",
-        domains=list(dict.fromkeys([space.domain for space in smtp])),
+        domains=tuple(dict.fromkeys([space.domain for space in smtp])),
         reaches_further=reaches_further,
         is_plain=not (
             reaches_further
@@ -126,9 +136,18 @@ def entry_of(connector: SendConnector, local: LocalRouting) -> Entry:
             or connector.shows_certificate
             or any(host.is_subscribed_site for host in connector.smart_hosts)
         ),
-        next_hops=list(next_hops(connector)),
+        next_hops=next_hops(local.known(connector)),
         user_name=credential.user_name if credential is not None else "",
         password_file=(credential.password_file or "") if credential is not None else "",
+    )
+
+
+def limited_addresses(local: LocalRouting, domains: Collection[str] | None = None) -> int:
+    """How many addresses, in these domains or all, are of connectors with a MaxMessageSize."""
+    return sum(
+        winner.connector.max_message_size.limit is not None
+        for (_, domain), winner in local.table.addresses()
+        if domains is None or domain in domains
     )
 
 

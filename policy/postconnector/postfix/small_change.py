@@ -40,6 +40,10 @@ class Cut:
         """Where in the part the connectors stand that change."""
         return sum(number < self.change.start for number in self.unchanged)
 
+    def gone(self, register: Register) -> tuple[Entry, ...]:
+        """The connectors that go, or change."""
+        return register.entries[self.change.start : self.change.start + self.change.gone]
+
     def before(self, texts: EntryTexts) -> str:
         """A connectors file of the part as it was, out of the whole."""
         return self._part(texts, self.change.gone, 0)
@@ -69,8 +73,10 @@ def texts_of(connectors_file: bytes) -> EntryTexts:
     return texts
 
 
-def small_change(before: EntryTexts, after: EntryTexts) -> ChangedEntries:
+def small_change(register: Register, before: EntryTexts, after: EntryTexts) -> ChangedEntries:
     """Find the connectors that change. Raises NeedsAllError where there are none, many or more."""
+    if len(before.entries) != len(register.entries):
+        raise NeedsAllError("headers of connectors are spelled otherwise")
     if before.head != after.head:
         raise NeedsAllError("more changes than connectors")
     change = changed_entries(before, after)
@@ -113,9 +119,8 @@ def _some_of_each_login(staying: Iterable[tuple[int, Entry]], hops: set[str]) ->
         if hops.isdisjoint(entry.next_hops):
             continue
         said = entry.service, entry.tls_policy, entry.user_name, entry.password_file
-        for hop in hops.intersection(entry.next_hops):
-            if len(kind := found[hop, *said]) < _OF_EACH_KIND:
-                kind.append(number)
+        if len(kind := found[frozenset(entry.next_hops), *said]) < _OF_EACH_KIND:
+            kind.append(number)
     return {number for numbers in found.values() for number in numbers}
 
 

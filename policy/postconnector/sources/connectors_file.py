@@ -84,13 +84,18 @@ def read_connectors_file(path: Path) -> ConnectorsFile:
 
     Raises UnreadableFileError when there is no such file, or it may not be read.
     """
+    return parse_connectors(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a connectors file as it is. Raises UnreadableFileError."""
     try:
         data = read_regular_file(path, _LARGEST_FILE + 1)
     except OSError as error:
         raise UnreadableFileError(f"{path}: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
         raise UnreadableFileError(f"{path}: larger than {_LARGEST_FILE} bytes")
-    return parse_connectors(data, path)
+    return data
 
 
 def parse_connectors(data: bytes, path: Path) -> ConnectorsFile:

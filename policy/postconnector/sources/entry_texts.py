@@ -13,7 +13,9 @@ from postconnector.sources.connector_entry import CONNECTORS
 _TABLE = re.compile(r"\n(?=[ \t]*\[)")
 _ENTRY = re.compile(rf"[ \t]*\[\[[ \t]*{CONNECTORS}[ \t]*\]\]")
 _OF_ENTRY = re.compile(rf"[ \t]*\[[ \t]*{CONNECTORS}[ \t]*\.")
-_LONG_STRINGS = ("'''", '"""')
+_NOT_TOLD_APART = ("'''", '"""', "\r")
+_BLANKS = " \t\n"
+"""Of TOML; others are no blanks, and the file is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +44,20 @@ def entry_texts(text: str) -> EntryTexts | None:
 
     Whether it is TOML is not looked at. Blanks at the ends of texts are left out.
     """
-    if any(quotes in text for quotes in _LONG_STRINGS):
+    if any(odd in text for odd in _NOT_TOLD_APART):
         return None
     head: list[str] = []
     entries: list[str] = []
     for part in _TABLE.split(f"\n{text}"):
         if _ENTRY.match(part):
-            entries.append(part.rstrip())
+            entries.append(part.rstrip(_BLANKS))
         elif not entries:
             head.append(part)
         elif _OF_ENTRY.match(part):
-            entries[-1] += f"\n{part.rstrip()}"
+            entries[-1] += f"\n{part.rstrip(_BLANKS)}"
         else:
             return None
-    return EntryTexts("\n".join(head).strip(), tuple(entries))
+    return EntryTexts("\n".join(head).strip(_BLANKS), tuple(entries))
 
 
 def changed_entries(old: EntryTexts, new: EntryTexts) -> ChangedEntries:
