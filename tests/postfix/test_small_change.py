@@ -148,7 +148,7 @@ def host_entry(provider: Provider) -> None:
 
 
 def broken_register(provider: Provider) -> None:
-    (provider.live / "register.json").write_text("{")
+    (provider.live / "register").write_text("{")
 
 
 @pytest.mark.parametrize("happens", [new_password, drift, host_entry, broken_register])

@@ -473,14 +473,16 @@ def test_warnings_that_name_others_need_everything() -> None:
         world.change(*changed(len(small) + 1, become, before=[*small, *large]))
 
 
-NO_BLANKS = ("\u00a0", "\x0c", "\x85", "\u3000")
+NO_BLANKS = [c for c in map(chr, range(0x3001)) if c.isspace() and c not in " \t\n\r"]
+"""Of TOML; Python's strip() takes them off."""
 
 
 @pytest.mark.parametrize(
     ("behind", "odd"),
     [
         ("", "\ufeff"),
-        *((behind, odd) for behind in ("", "'u50'", "'u59'\n\n") for odd in NO_BLANKS),
+        *(("'u50'", odd) for odd in NO_BLANKS),
+        *((behind, "\u00a0") for behind in ("", "'u59'\n\n")),
         ("'u59'\n\n", "\r"),
     ],
 )

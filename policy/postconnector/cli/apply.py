@@ -7,7 +7,7 @@ from postconnector.cli.command import Command
 from postconnector.cli.progress import progress
 from postconnector.cli.publication import PREPARING, PUBLISHING, find_host
 from postconnector.cli.publishing import carry_out, require_root
-from postconnector.cli.small_change import prepare_for_apply
+from postconnector.cli.small_change import LOOKING, prepare_for_apply
 from postconnector.postfix.generations import About
 
 
@@ -15,7 +15,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     require_root("apply")
     host = find_host(arguments.config_directory)
-    with progress(PREPARING + PUBLISHING) as told:
+    with progress(LOOKING + PREPARING + PUBLISHING) as told:
         publication, policy_service = prepare_for_apply(arguments.file, host, told)
         carry_out(publication, policy_service, About.now("apply"), told)
     return os.EX_OK

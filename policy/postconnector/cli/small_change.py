@@ -17,9 +17,8 @@ from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.inputs import (
     Inputs,
-    UnfitFileError,
+    holds_password,
     read_inputs,
-    read_password,
     read_published_inputs,
 )
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
@@ -42,10 +41,14 @@ from postconnector.postfix.unfinished import read_unfinished
 from postconnector.selection.standpoint import UnknownServerError, local_server
 from postconnector.sources.connectors_file import UnreadableFileError, parse_connectors, read_bytes
 from postconnector.sources.entry_texts import ChangedEntries, EntryTexts
+from postconnector.sources.regular_file import read_regular_file
 
+LOOKING = 1
+"""How many steps it takes more, for a progress bar."""
+
+_LARGEST_REGISTER = 256 * 1024**2
 _CANT_TELL = (
     PostfixError,
-    UnfitFileError,
     UnknownAddressError,
     UnknownServerError,
     UnreadableFileError,
@@ -60,6 +63,7 @@ def prepare_for_apply(
 
     Whatever is wrong is said by preparing everything.
     """
+    progress.begins("looking for what changes")
     try:
         publication, endpoint = _prepare_change(path, host)
     except (NeedsAllError, *_CANT_TELL):
@@ -135,7 +139,7 @@ def _look_around(
 def _read_published(host: PostfixHost, live: Path) -> Published:
     """What is live, as long as nobody has changed it since."""
     try:
-        register = Register.parse((live / REGISTER).read_bytes())
+        register = Register.parse(read_regular_file(live / REGISTER, _LARGEST_REGISTER))
     except ValueError:
         raise NeedsAllError("the register is broken") from None
     if register.program != this_program():
@@ -175,10 +179,10 @@ def _require_passwords(published: Published, change: ChangedEntries, folder: Pat
             continue
         if entry.service not in logins:
             logins[entry.service] = _logins(published.files[password_table(entry.service)])
-        password = read_password(folder, entry.password_file, entry.user_name)
-        for hop in entry.next_hops:
-            if logins[entry.service].get(hop) != f"{entry.user_name}:{password}":
-                raise NeedsAllError("a password was changed")
+        login = logins[entry.service].get(entry.next_hops[0], "")
+        password = login.removeprefix(f"{entry.user_name}:")
+        if password == login or not holds_password(folder, entry.password_file, password):
+            raise NeedsAllError("a password was changed")
 
 
 def _logins(table: bytes) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 GENERATIONS = "generations"
 LIVE = "live"
 ABOUT = "about.json"
-REGISTER = "register.json"
+REGISTER = "register"
 """See `register`; only where there are many connectors."""
 
 BUILT_SUFFIXES = (".lmdb", ".cdb", ".db")

@@ -28,7 +28,7 @@ from postconnector.sources.connector_entry import CONNECTORS
 _LONGEST_PASSWORD = 1000
 
 
-class UnfitFileError(Exception):
+class _UnfitFileError(Exception):
     """A password file can't be used; the text says why, without the password."""
 
 
@@ -56,7 +56,7 @@ def read_inputs(local: LocalRouting, folder: Path, now: datetime | None = None) 
         try:
             if password := _password(connector, folder):
                 inputs.passwords[connector.name] = password
-        except UnfitFileError as error:
+        except _UnfitFileError as error:
             inputs.problems.append(
                 _problem(index, connector, "authentication_credential", str(error))
             )
@@ -134,22 +134,21 @@ def _password(connector: SendConnector, folder: Path) -> str | None:
     if credential.password_file is None:
         _look_at_token(Path(credential.token_file or ""))
         return None
-    return read_password(folder, credential.password_file, credential.user_name)
+    return _read_password(folder, credential.password_file, credential.user_name)
 
 
-def read_password(folder: Path, file: str, user_name: str) -> str:
-    """The password in a file; its path may start in `folder`. Raises UnfitFileError."""
+def _read_password(folder: Path, file: str, user_name: str) -> str:
     path = os.path.join(folder, file)  # noqa: PTH118 (there may be thousands)
     try:
         status, data = _read(path)
     except FileNotFoundError as error:
-        raise UnfitFileError(
+        raise _UnfitFileError(
             f"{path}: {error.strerror}; write the password alone into it, for root alone (0600)"
         ) from None
     except OSError as error:
-        raise UnfitFileError(f"{path}: {error.strerror}") from None
-    if status.st_uid not in (0, os.geteuid()) or stat.S_IMODE(status.st_mode) & 0o077:
-        raise UnfitFileError(
+        raise _UnfitFileError(f"{path}: {error.strerror}") from None
+    if not _is_private(status):
+        raise _UnfitFileError(
             f"{path} can be read by others than its owner; do: chown root {path}; chmod 600 {path}"
         )
     try:
@@ -158,11 +157,21 @@ def read_password(folder: Path, file: str, user_name: str) -> str:
     except (UnicodeDecodeError, UnquotableError):
         password = ""
     if not 0 < len(password) <= _LONGEST_PASSWORD or password != password.strip():
-        raise UnfitFileError(
+        raise _UnfitFileError(
             f"{path} must hold the password and nothing else: one line of printable characters,"
             f" not beginning or ending with a blank, at most {_LONGEST_PASSWORD}"
         )
     return password
+
+
+def holds_password(folder: Path, file: str, password: str) -> bool:
+    """Whether a file can be read as this password, which was read before. Raises OSError."""
+    status, data = _read(os.path.join(folder, file))  # noqa: PTH118 (there may be thousands)
+    return _is_private(status) and data.removesuffix(b"\n") == password.encode()
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return status.st_uid in (0, os.geteuid()) and not stat.S_IMODE(status.st_mode) & 0o077
 
 
 def _look_at_token(path: Path) -> None:
@@ -170,9 +179,9 @@ def _look_at_token(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        raise UnfitFileError(f"{path}: {error.strerror}") from None
+        raise _UnfitFileError(f"{path}: {error.strerror}") from None
     if stat.S_IMODE(mode) & 0o007:
-        raise UnfitFileError(
+        raise _UnfitFileError(
             f"{path} can be read by everybody; do: chown root:{OWN_USER} {path}; chmod 640 {path}"
         )
 

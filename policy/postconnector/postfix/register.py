@@ -60,13 +60,17 @@ class Register:
     entries: tuple[Entry, ...]
 
     def data(self) -> bytes:
-        """As it stands in the generation's folder."""
-        return _REGISTER.dump_json(self)
+        """As it stands in the generation's folder: JSON behind a line with its fingerprint."""
+        body = _REGISTER.dump_json(self)
+        return f"{_fingerprint(body)}\n".encode() + body
 
     @classmethod
     def parse(cls, data: bytes) -> "Register":
         """What `data` gave. Raises ValueError for anything else."""
-        return _REGISTER.validate_json(data)
+        fingerprint, _, body = data.partition(b"\n")
+        if fingerprint != _fingerprint(body).encode():
+            raise ValueError("the fingerprint is another")
+        return _REGISTER.validate_json(body)
 
     def with_change(
         self,
