@@ -93,15 +93,16 @@ def whole_after(
 
 def _files(part: Rendered, data: Mapping[str, bytes]) -> dict[str, GenerationFile]:
     """The files of the part with the contents of the whole."""
-    if part.files.keys() != data.keys():
-        raise NeedsAllError("there are other files")
     return {name: replace(file, data=data[name]) for name, file in part.files.items()}
 
 
 def _require_alike(part: Part, published: Published, facts: PostfixFacts) -> None:
     compiled, current = part.compiled, published.configuration
-    if render(compiled, facts, current, b"").configuration != current:
+    rendered = render(compiled, facts, current, b"")
+    if rendered.configuration != current:
         raise NeedsAllError("the part does not give main.cf and master.cf as they are")
+    if rendered.files.keys() != published.files.keys():
+        raise NeedsAllError("the part does not give the files that are there")
     if compiled.refusals or compiled.agent_only or compiled.certificates:
         raise NeedsAllError("it is not for Postfix alone")
 
@@ -139,12 +140,10 @@ def _changed_tables(
     before: Part, after: Part, kept: frozenset[str]
 ) -> Iterator[tuple[Table, dict[str, str]]]:
     """Of each table that changes, what is new in it, and what is gone; `kept`: the host's own."""
-    then = {table.name: table for table in before.compiled.tables}
-    wanted = {table.name: table for table in after.compiled.tables}
-    if then.keys() != wanted.keys():
-        raise NeedsAllError("there are other tables")
-    for name, table in wanted.items():
-        old, new = dict(then[name].entries), dict(table.entries)
+    then = {table.name: dict(table.entries) for table in before.compiled.tables}
+    for table in after.compiled.tables:
+        name = table.name
+        old, new = then[name], dict(table.entries)
         different = dict.fromkeys(key for key in (*old, *new) if old.get(key) != new.get(key))
         if not different:
             continue

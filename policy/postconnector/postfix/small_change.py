@@ -112,18 +112,6 @@ def cut_out(register: Register, change: ChangedEntries, new: Sequence[Entry]) ->
     return Cut(change, tuple(sorted(chosen)))
 
 
-def _some_of_each_login(staying: Iterable[tuple[int, Entry]], hops: set[str]) -> set[int]:
-    """Some of all who say something else of these next hops, and so keep others from a service."""
-    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for number, entry in staying:
-        if hops.isdisjoint(entry.next_hops):
-            continue
-        said = entry.service, entry.tls_policy, entry.user_name, entry.password_file
-        if len(kind := found[frozenset(entry.next_hops), *said]) < _OF_EACH_KIND:
-            kind.append(number)
-    return {number for numbers in found.values() for number in numbers}
-
-
 def _require_new_names(new: Iterable[Entry], others: Iterable[Entry]) -> None:
     known = {entry.name.casefold() for entry in others}
     for entry in new:
@@ -146,3 +134,15 @@ def _some_of_each_service(staying: Iterable[tuple[int, Entry]]) -> set[int]:
             others.append(number)
     chosen = {n for each in of_services.values() for numbers in each.values() for n in numbers}
     return chosen.union(others)
+
+
+def _some_of_each_login(staying: Iterable[tuple[int, Entry]], hops: set[str]) -> set[int]:
+    """Some of all who say something else of these next hops, and so keep others from a service."""
+    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for number, entry in staying:
+        if hops.isdisjoint(entry.next_hops):
+            continue
+        said = entry.service, entry.tls_policy, entry.user_name, entry.password_file
+        if len(kind := found[frozenset(entry.next_hops), *said]) < _OF_EACH_KIND:
+            kind.append(number)
+    return {number for numbers in found.values() for number in numbers}
