@@ -68,7 +68,9 @@ def test_hung_while_new_connectors_are_published(
             before = connections(path)
             submit(administrator, "b@other.test", size=TOO_BIG)
             submit(administrator, "a@unlimited.test", size=FITS)
-            wait_until(lambda: connections(path) > before or None, "Postfix to ask the milter")
+            # pickup(8) looks every minute, when the reload has swallowed what called it.
+            asked = "Postfix to ask the milter"
+            wait_until(lambda: connections(path) > before or None, asked, timeout=90.0)
             assert peer.mail() == []
         finally:
             daemon.send_signal(signal.SIGCONT)

@@ -7,7 +7,6 @@ after, the part has to give the very main.cf and master.cf that are in force, an
 services that they have; what it takes out of a table has to be there, and what it puts in must not.
 """
 
-from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -157,24 +156,44 @@ def _changed_tables(
 
 def _replaced(source: bytes, gone: Mapping[str, str], new: Iterable[tuple[str, str]]) -> bytes:
     """The source of a table, whose lines stand in the order of their keys, with other entries."""
-    lines = source.decode().split("\n")[:-1]
-    for key, value in gone.items():
-        place = bisect_left(lines, f"{key}\t")
-        if lines[place : place + 1] != [f"{key}\t{value}"]:
-            raise NeedsAllError(f"{key} is not there as the part has it")
-        del lines[place]
-    for key, value in new:
-        place = bisect_left(lines, f"{key}\t")
-        if any(line.startswith(f"{key}\t") for line in lines[place : place + 1]):
+    added = dict(new)
+    parts: list[bytes] = []
+    end = 0
+    for key in sorted({*gone, *added}):
+        place = _place(source, key)
+        parts.append(source[end:place])
+        end = place
+        if key in gone:
+            line = _line(key, gone[key])
+            if not source.startswith(line, place):
+                raise NeedsAllError(f"{key} is not there as the part has it")
+            end += len(line)
+        elif source.startswith(f"{key}\t".encode(), place):
             raise NeedsAllError(f"{key} is there already")
-        insort(lines, _line(key, value))
-    if not lines:
+        if key in added:
+            parts.append(_line(key, added[key]))
+    parts.append(source[end:])
+    if not any(parts):
         raise NeedsAllError("nothing is left of a table")
-    return "".join([f"{line}\n" for line in lines]).encode()
+    return b"".join(parts)
 
 
-def _line(key: str, value: str) -> str:
+def _place(source: bytes, key: str) -> int:
+    """Where the line of a key stands, or would: UTF-8 keeps the order of characters."""
+    wanted = f"{key}\t".encode()
+    first, end = 0, len(source)
+    while first < end:
+        line = source.rfind(b"\n", first, (first + end) // 2) + 1 or first
+        behind = source.index(b"\n", line) + 1
+        if source[line:behind] < wanted:
+            first = behind
+        else:
+            end = line
+    return first
+
+
+def _line(key: str, value: str) -> bytes:
     try:
-        return table_entry(key, value).removesuffix("\n")
+        return table_entry(key, value).encode()
     except UnquotableError as error:
         raise NeedsAllError(str(error)) from None
