@@ -43,7 +43,6 @@ from postconnector.delivery.surroundings import Surroundings
 from postconnector.model.organization import HostSettings, Organization
 from postconnector.postfix.host import PostfixHost
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.selection.standpoint import local_server
 
 _GRACE = 50.0
 """Seconds in which deliveries end when we are told to stop; systemd waits a little longer."""
@@ -93,7 +92,7 @@ class _Maker:
     def make(self, organization: Organization) -> InForce:
         """Raises PostfixError or UnknownServerError if nothing can be delivered by it."""
         surroundings = Surroundings.of(self._host)
-        local = LocalRouting(organization, local_server(organization, surroundings.hostname))
+        local = LocalRouting.on_host(organization, surroundings.hostname)
         secrets = Secrets.published(local, self._find().parent)
         path = organization.host.send_protocol_log_path
         if path not in self._protocol_logs:

@@ -13,7 +13,7 @@ from postconnector.model.organization import Organization
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.inputs import read_inputs
 from postconnector.postfix.local_routing import LocalRouting
-from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.selection.standpoint import UnknownServerError
 from postconnector.sources.connectors_file import ConnectorsFile
 
 
@@ -33,7 +33,7 @@ def in_force_of(
     """The same of an organization that the file makes. Raises CommandFailedError."""
     surroundings = Surroundings.of(_postfix(arguments))
     try:
-        local = LocalRouting(organization, local_server(organization, surroundings.hostname))
+        local = LocalRouting.on_host(organization, surroundings.hostname)
     except UnknownServerError as error:
         raise configuration_error(f"{file.path}: {error}") from None
     inputs = read_inputs(local, file.path.resolve().parent)

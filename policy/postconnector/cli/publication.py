@@ -29,11 +29,11 @@ from postconnector.postfix.native import tls_demand
 from postconnector.postfix.own_domains import OwnDomains, OwnNames
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
-from postconnector.postfix.register import register_of
+from postconnector.postfix.register import Register, register_of
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, render
 from postconnector.postfix.sharing import policy_keys
 from postconnector.postfix.tables import claimed_keys
-from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.selection.standpoint import UnknownServerError
 from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
 
 
@@ -110,11 +110,17 @@ def _prepare(
     if (states := inputs.certificates.states) is not None:
         compiled = replace(compiled, certificate_states=states.data())
     rendered = render(compiled, facts, current, file.data)
-    register = None
-    if len(organization.connectors) >= MANY_CONNECTORS and not problems and not file.problems:
-        register = register_of(this_program(), facts, own, entries, local, compiled, rendered)
+
+    def register() -> Register | None:
+        if len(organization.connectors) < MANY_CONNECTORS or problems or file.problems:
+            return None
+        return register_of(this_program(), facts, own, entries, local, compiled, rendered)
+
+    has_limits = local.table.smallest_limit is not None
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
-    publication = Publication(host, facts, compiled, rendered, current, live, local, register)
+    publication = Publication(
+        host, facts, compiled, rendered, current, live, local, has_limits, register
+    )
     return publication, endpoint
 
 
@@ -146,8 +152,7 @@ def published_routing(publication: Publication) -> LocalRouting | None:
             return publication.local
         if file.organization is None:
             return None
-        server = local_server(file.organization, publication.facts.hostname)
-        return LocalRouting(file.organization, server)
+        return LocalRouting.on_host(file.organization, publication.facts.hostname)
     except (UnreadableFileError, UnknownServerError):
         return None
 
@@ -168,6 +173,6 @@ def named_domains(organization: Organization) -> Iterator[str]:
 
 def _local_routing(organization: Organization, hostname: str) -> LocalRouting:
     try:
-        return LocalRouting(organization, local_server(organization, hostname))
+        return LocalRouting.on_host(organization, hostname)
     except UnknownServerError as error:
         raise configuration_error(str(error)) from None

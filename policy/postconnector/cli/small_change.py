@@ -18,6 +18,7 @@ from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.inputs import (
     Inputs,
     holds_password,
+    logins_in,
     read_inputs,
     read_published_inputs,
 )
@@ -38,7 +39,7 @@ from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
 from postconnector.postfix.small_change import NeedsAllError, cut_out, small_change, texts_of
 from postconnector.postfix.table_names import password_table
 from postconnector.postfix.unfinished import read_unfinished
-from postconnector.selection.standpoint import UnknownServerError, local_server
+from postconnector.selection.standpoint import UnknownServerError
 from postconnector.sources.connectors_file import UnreadableFileError, parse_connectors, read_bytes
 from postconnector.sources.entry_texts import ChangedEntries, EntryTexts
 from postconnector.sources.regular_file import read_regular_file
@@ -102,7 +103,8 @@ def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoin
         published.configuration,
         live,
         after,
-        whole.register,
+        has_limits=whole.register.limited > 0,
+        register=lambda: whole.register,
     )
     endpoint = Endpoint.parse(after.organization.host.policy_service, facts.queue_directory)
     return publication, endpoint
@@ -167,7 +169,7 @@ def _routing(connectors_file: str, facts: PostfixFacts) -> LocalRouting:
     file = parse_connectors(connectors_file.encode(), Path())
     if file.organization is None or file.problems:
         raise NeedsAllError("there is something to say of the connectors")
-    return LocalRouting(file.organization, local_server(file.organization, facts.hostname))
+    return LocalRouting.on_host(file.organization, facts.hostname)
 
 
 def _require_passwords(published: Published, change: ChangedEntries, folder: Path) -> None:
@@ -178,13 +180,10 @@ def _require_passwords(published: Published, change: ChangedEntries, folder: Pat
         if not entry.password_file:
             continue
         if entry.service not in logins:
-            logins[entry.service] = _logins(published.files[password_table(entry.service)])
+            logins[entry.service] = logins_in(
+                published.files[password_table(entry.service)].decode()
+            )
         login = logins[entry.service].get(entry.next_hops[0], "")
         password = login.removeprefix(f"{entry.user_name}:")
         if password == login or not holds_password(folder, entry.password_file, password):
             raise NeedsAllError("a password was changed")
-
-
-def _logins(table: bytes) -> dict[str, str]:
-    lines = (line.partition("\t") for line in table.decode().split("\n"))
-    return {hop: login for hop, _, login in lines}

@@ -115,11 +115,15 @@ def _published_password(file: Path) -> str | None:
 
 
 def _published_logins(table: Path) -> dict[str, str]:
-    """What a table of passwords holds by next hop: user and password."""
     try:
-        lines = table.read_text("utf-8").split("\n")
+        return logins_in(table.read_text("utf-8"))
     except OSError:
         return {}
+
+
+def logins_in(source: str) -> dict[str, str]:
+    """What a table of passwords holds by next hop: user and password."""
+    lines = source.split("\n")
     return {hop: login for hop, _, login in (line.partition("\t") for line in lines)}
 
 

@@ -15,7 +15,7 @@ from postconnector.postfix.service_names import AGENT_SERVICE, service_names
 from postconnector.postfix.sharing import connector_services
 from postconnector.selection.outcome import Candidate
 from postconnector.selection.routing_table import RoutingTable
-from postconnector.selection.standpoint import Hidden
+from postconnector.selection.standpoint import Hidden, local_server
 
 _BETWEEN_SERVERS = "smtp"
 """The host's own smtp(8) service: what is between servers is not the connector's business."""
@@ -55,6 +55,11 @@ class LocalRouting:
         self.names = {c.name: own_names[c.name] for c in self.own} | {
             c.name: service.name for service in self.services for c in service.connectors
         }
+
+    @classmethod
+    def on_host(cls, organization: Organization, hostname: str | None) -> "LocalRouting":
+        """The same on the host of this name, which says what server it is."""
+        return cls(organization, local_server(organization, hostname))
 
     @property
     def has_connectors(self) -> bool:

@@ -56,7 +56,8 @@ class Publication:
     """What is to be published, and where; `local` is what was compiled for it, if only in part.
 
     `current` and `live`: main.cf, master.cf and the live generation's folder (None: there is none)
-    as they were before anything was read. `register`: what is noted for small changes, if anything.
+    as they were before anything was read. `has_limits`: some connector has a MaxMessageSize.
+    `register`: what is to be noted for small changes, if anything; only asked for when it is.
     """
 
     host: PostfixHost
@@ -66,14 +67,8 @@ class Publication:
     current: ConfigurationFiles
     live: Path | None
     local: LocalRouting
-    register: Register | None = None
-
-    @property
-    def has_limits(self) -> bool:
-        """Whether some connector has a MaxMessageSize; `local` may have only some of them."""
-        if self.register is not None:
-            return self.register.limited > 0
-        return self.local.table.smallest_limit is not None
+    has_limits: bool
+    register: Callable[[], Register | None]
 
 
 def publish(publication: Publication, about: About, progress: Progress) -> int:
@@ -198,7 +193,7 @@ class _Publishing:
             files[CERTIFICATE_STATES] = replace(
                 states, data=withholding(states.data, self._withheld)
             )
-        build_folder(self._facts, self._generation, files, about, self._publication.register)
+        build_folder(self._facts, self._generation, files, about, self._publication.register())
         if self._stand_in is not None:
             build_folder(self._facts, self._beside, self._stand_in.files, about)
         self._progress.says(f"built generation {self._number} and its tables")

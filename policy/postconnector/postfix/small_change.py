@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from postconnector.postfix.register import Entry, Register
 from postconnector.postfix.sharing import MOST_OWN_SERVICES
+from postconnector.sources.connectors_file import with_line_feeds
 from postconnector.sources.entry_texts import (
     ChangedEntries,
     EntryTexts,
@@ -65,7 +66,7 @@ class Cut:
 def texts_of(connectors_file: bytes) -> EntryTexts:
     """Take a connectors file apart. Raises NeedsAllError."""
     try:
-        texts = entry_texts(connectors_file.decode("utf-8").replace("\r\n", "\n"))
+        texts = entry_texts(with_line_feeds(connectors_file.decode("utf-8")))
     except UnicodeDecodeError:
         texts = None
     if texts is None:

@@ -62,7 +62,7 @@ class ConnectorsFile:
         problems = list(problems)
         if not problems:
             return ()
-        text = _normal(self.data.decode("utf-8"))
+        text = with_line_feeds(self.data.decode("utf-8"))
         try:
             lines = (json_lines if self.is_json else toml_lines).locate(text)
         except RecursionError:  # nested so deeply that only the parser could follow
@@ -119,7 +119,7 @@ def _text(data: bytes) -> str:
             "the file begins with a byte order mark; save it as UTF-8 without one", 1
         )
     try:
-        return _normal(data.decode("utf-8"))
+        return with_line_feeds(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _BrokenDocumentError("this line is not UTF-8; save the file as UTF-8", line) from None
@@ -169,5 +169,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _normal(text: str) -> str:
+def with_line_feeds(text: str) -> str:
+    """CRLF ends a line just as LF does."""
     return text.replace("\r\n", "\n")
