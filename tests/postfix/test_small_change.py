@@ -16,6 +16,7 @@ from tests.lab.administrator import Administrator
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import plain_receiver
 from tests.postfix.conftest import HostMaker
+from tests.postfix.test_killed_apply import under_strace
 
 CUSTOMERS = range(MANY_CONNECTORS)
 CHANGED = 470
@@ -162,6 +163,22 @@ def test_where_more_has_changed_all_is_compiled(
     assert provider.login("relay3.test:25") == f"u3:{expected}"
     assert provider.transport("drift.test") is None
     assert SMALL in provider.change(customer(CHANGED, domain="newer.test"))
+    assert not provider.is_planned()
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_killed_in_a_small_change_the_next_apply_finishes(provider: Provider, call: int) -> None:
+    """At the first rename, that of the built generation, and when the link to it is replaced."""
+    before = provider.transport(f"c{CHANGED}.test")
+    provider.connectors[CHANGED] = customer(CHANGED, domain="new.test")
+    provider.administrator.write_connectors("\n".join((provider.head, *provider.connectors)))
+    fault = f"inject=rename:signal=KILL:when={call}"
+    killed = under_strace(provider.administrator, "apply", "rename", "-e", fault)
+    assert killed.returncode != 0
+    assert SMALL in killed.stdout
+    assert provider.transport("new.test") in (None, before)
+    provider.apply()
+    assert provider.transport("new.test") == before
     assert not provider.is_planned()
 
 

@@ -26,8 +26,9 @@ COMMAND = Command(
     summary="publish the connectors to Postfix",
     description="""
 Validates the connectors file, builds the tables, has Postfix check the new main.cf and
-master.cf, swaps them in, reloads Postfix and asks the live tables for every address space. If
-anything is wrong, the host stays, or is put back, as it was. Doing it twice changes nothing.
+master.cf, swaps them in, reloads Postfix and asks the live tables for an entry of each connector.
+If anything is wrong, the host stays, or is put back, as it was. Doing it twice changes nothing.
+With 500 connectors or more, a small change compiles, and asks for, only what it concerns.
 The policy service must be running: without it Postfix would defer all mail. So must the delivery
 agent, if some connector needs it.
 """,
