@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from postconnector.certificates.choice import choose_certificate
-from postconnector.certificates.store import read_store
+from postconnector.certificates.pem import read_store
 from postconnector.delivery.dialogue_log import NoDialogueLog
 from postconnector.delivery.envelope import Envelope, EnvelopeRecipient
 from postconnector.delivery.hosts.target import Target

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from postconnector.certificates.choice import NoCertificateError, choose_certificate
-from postconnector.certificates.store import OwnCertificate, read_store, windows_name
+from postconnector.certificates.pem import read_store, windows_name
+from postconnector.certificates.store import OwnCertificate
 from postconnector.model.tls_certificate_name import TlsCertificateName
 from postconnector.model.x500_name import X500Name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from postconnector.certificates.store import read_store
+from postconnector.certificates.pem import read_store
 from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
 from postconnector.sources.regular_file import read_regular_file
 

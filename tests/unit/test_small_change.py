@@ -15,11 +15,13 @@ from postconnector.postfix.host_entries import HostEntries
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
 from postconnector.postfix.part import Part, Published, Whole, whole_after
+from postconnector.postfix.plan import Live
 from postconnector.postfix.register import Register, entry_of, register_of
-from postconnector.postfix.rendered import Rendered, render
-from postconnector.postfix.small_change import NeedsAllError, cut_out, small_change, texts_of
+from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, Rendered, render
+from postconnector.postfix.small_change import NeedsAllError, cut_out, small_change
 from postconnector.selection.standpoint import local_server
 from postconnector.sources.connectors_file import parse_connectors
+from postconnector.sources.entry_texts import Entries
 
 FACTS = PostfixFacts(
     config_directory=Path("/etc/postfix"),
@@ -93,19 +95,21 @@ class World:
         """
         rendered, register = self.everything(old, HOST)
         files = {name: file.data.replace(*drifted) for name, file in rendered.files.items()}
-        published = Published(rendered.configuration, files, Register.parse(register.data()))
-        before, after = texts_of(old.encode()), texts_of(new.encode())
-        changed = small_change(register, before, after)
-        coming = after.entries[changed.start : changed.start + changed.new]
-        if any(parse_connectors(text.encode(), Path()).problems for text in coming):
-            raise NeedsAllError("there is something to say")
+        live = Live(rendered.configuration, files)
+        published = Published(live, Register.parse(register.data()))
+        before = Entries(files[PUBLISHED_CONNECTORS], published.register.starts)
+        changed, after = small_change(before, new.encode())
+        coming = [after.text(changed.start + number) for number in range(changed.new)]
         entries = []
         if coming:
-            local = self.routing(after.with_entries(coming))
+            text = after.with_entries(coming)
+            if parse_connectors(text, Path()).problems:
+                raise NeedsAllError("there is something to say")
+            local = self.routing(text.decode())
             entries = [entry_of(c, local) for c in local.organization.connectors]
         cut = cut_out(register, changed, entries)
-        parts = (self.part(cut.before(before)), self.part(cut.after(after)))
-        return whole_after(cut, *parts, published, self.facts, self.own, new.encode()), rendered
+        parts = (self.part(cut.before(before).decode()), self.part(cut.after(after).decode()))
+        return whole_after(cut, *parts, published, self.facts, self.own, after), rendered
 
 
 def connector(
@@ -409,7 +413,7 @@ CLEAR = connector("Clear", ["clear.example"], ["clear.example"], more=["require_
             50,
             [],
             [CUSTOMERS[0].replace("[[send_connector]]", '[["send_connector"]]'), *CUSTOMERS[1:]],
-            "spelled otherwise",
+            "nothing is noted",
             id="a header in quotes",
         ),
         pytest.param(50, ["[host]\n"], CUSTOMERS, "told apart", id="a table behind connectors"),

@@ -20,7 +20,6 @@ from postconnector.cli.failure import CommandFailedError
 from postconnector.cli.output import print_error, print_problems
 from postconnector.postfix.host import OutOfOrderError, PostfixError
 from postconnector.postfix.interruption import InterruptedByError, end_in_order
-from postconnector.sources.connectors_file import DEFAULT_FILE
 
 _DESCRIPTION = "Exchange Send connectors for Postfix: declare, check, explain, publish, enforce."
 _EPILOG = """
@@ -35,6 +34,7 @@ Exit status is that of sysexits(3): 0 done, 64 usage, 69 something is not there,
 later, 77 not permitted, 78 the configuration is wrong. Documentation: docs/ in the source.
 """
 
+_DEFAULT_FILE = Path("/etc/postconnector/connectors.toml")
 _WITH_VALUE = ("-c", "--config-directory")
 
 
@@ -82,7 +82,7 @@ def _parse(command_line: Sequence[str]) -> argparse.Namespace:
     arguments = _parser(command).parse_args(respelled)
     arguments.file_given = hasattr(arguments, "file")
     if not arguments.file_given:
-        arguments.file = DEFAULT_FILE
+        arguments.file = _DEFAULT_FILE
     return arguments
 
 
@@ -156,7 +156,7 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help=f"the connectors file (default: {DEFAULT_FILE})",
+        help=f"the connectors file (default: {_DEFAULT_FILE})",
     )
 
 

@@ -1,16 +1,21 @@
-"""What people and machines see: tables and colours on a terminal, plain text in a pipe, JSON."""
+"""What people and machines see: tables and colours on a terminal, plain text in a pipe, JSON.
+
+rich is imported where it is used, as that takes a while and most commands in a pipe have no use
+for it.
+"""
 
 import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from functools import cache
+from typing import TYPE_CHECKING
 
 from postconnector.model.problem import Problem, Severity
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -55,20 +60,18 @@ def print_error(text: str) -> None:
 
 def print_problems(problems: Iterable[Problem]) -> None:
     """A line for each problem, on standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     for problem in problems:
         place, word, rest = str(problem).partition(f"{problem.severity}: ")
-        console.print(Text.assemble(place, (word, _COLOURS[problem.severity]), rest))
+        _print_styled(place, (word, _COLOURS[problem.severity]), rest, stderr=True)
 
 
 def print_notes(heading: str, notes: Sequence[str]) -> None:
     """A heading and a list of sentences on standard error; nothing if there are none."""
     if not notes:
         return
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(Text(f"{heading}:", style="bold"))
+    _print_styled((f"{heading}:", "bold"), stderr=True)
     for note in notes:
-        console.print(Text(f"  {_printable(note)}"))
+        _print_styled(f"  {_printable(note)}", stderr=True)
 
 
 def _printable(text: str) -> str:
@@ -80,10 +83,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table: drawn on a terminal, aligned columns in a pipe."""
     rows = [[cell or "-" for cell in row] for row in rows]
     if sys.stdout.isatty():
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(*columns, header_style="bold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        Console(highlight=False).print(table)
+        _console(stderr=False).print(table, soft_wrap=False)
         return
     lines = [list(columns), *rows]
     widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
@@ -94,10 +100,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def print_diff(lines: Iterable[str]) -> None:
     """A diff, in colours on a terminal: `+` comes, `-` goes, `~` changes unseen."""
-    console = Console(highlight=False, soft_wrap=True)
+    on_terminal = _console(stderr=False).is_terminal
     for line in lines:
-        if console.is_terminal:
-            console.print(Text(line, style=_DIFF_COLOURS.get(line[:1], "")))
+        if on_terminal:
+            _print_styled((line, _DIFF_COLOURS.get(line[:1], "")))
         else:
             print_line(line)
 
@@ -106,9 +112,23 @@ def print_heading(text: str) -> None:
     """What the lines below it are about, after an empty line."""
     print_line()
     if sys.stdout.isatty():
-        Console(highlight=False, soft_wrap=True).print(Text(text, style="bold"))
+        _print_styled((text, "bold"))
     else:
         print_line(text)
+
+
+def _print_styled(*parts: str | tuple[str, str], stderr: bool = False) -> None:
+    """A line of texts, some of them with a style of rich."""
+    from rich.text import Text
+
+    _console(stderr=stderr).print(Text.assemble(*parts))
+
+
+@cache
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def print_list(properties: Mapping[str, object]) -> None:

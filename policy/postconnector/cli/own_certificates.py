@@ -8,7 +8,6 @@ from postconnector.certificates.state import CertificateState, CertificateStates
 from postconnector.certificates.watch import described, problem_of, unusable_reason
 from postconnector.model.problem import quoted
 from postconnector.postfix.own_certificates import chain_file
-from postconnector.postfix.plan import Live
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.table_names import CERTIFICATE_STATES
 
@@ -47,16 +46,16 @@ class Certificate:
         )
 
 
-def changed_certificates(publication: Publication, live: Live, now: datetime) -> Iterator[str]:
+def changed_certificates(publication: Publication, now: datetime) -> Iterator[str]:
     """A line for each connector that shows something else, or nothing, after the publication."""
-    before = CertificateStates.connectors_in(live.files.get(CERTIFICATE_STATES))
-    files = publication.rendered.files
+    live, files = publication.before.files, publication.rendered.files
+    before = CertificateStates.connectors_in(live.get(CERTIFICATE_STATES))
     published = publication.compiled.certificate_states
     connectors = {c.name: c for c in publication.local.own}
     for name, state in CertificateStates.connectors_in(published).items():
         file = chain_file(publication.local, connectors[name])
         chain = files[file].data if file in files else None
-        if before.get(name) != state or live.files.get(file) != chain:
+        if before.get(name) != state or live.get(file) != chain:
             yield problem_of(name, state, now) or _shown(name, state)
 
 

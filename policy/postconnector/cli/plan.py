@@ -21,7 +21,7 @@ from postconnector.postfix.changes import MAIN_CF, MASTER_CF, Change, Comparison
 from postconnector.postfix.compiled import Compiled
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.native import next_hop, tls_demand
-from postconnector.postfix.plan import FileChange, file_changes, read_live
+from postconnector.postfix.plan import FileChange, file_changes
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
 from postconnector.postfix.service_names import AGENT_SERVICE
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(publication: Publication) -> Plan:
     facts, rendered, local = publication.facts, publication.rendered, publication.local
-    live = read_live(publication.current, facts.live_directory)
+    live = publication.before
     if not (files := list(file_changes(live, rendered))):
         return Plan(publication.compiled, (), (), (), {})
     before = published_routing(publication)

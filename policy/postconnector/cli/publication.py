@@ -14,7 +14,7 @@ from postconnector.model.organization import Organization
 from postconnector.model.problem import Severity
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
-from postconnector.postfix.generations import live_folder
+from postconnector.postfix.generations import LIVE, live_folder
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.host_entries import HostEntries, read_host_entries
 from postconnector.postfix.inputs import (
@@ -27,6 +27,7 @@ from postconnector.postfix.inputs import (
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
 from postconnector.postfix.native import tls_demand
 from postconnector.postfix.own_domains import OwnDomains, OwnNames
+from postconnector.postfix.plan import read_live
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.register import Register, register_of
@@ -34,7 +35,7 @@ from postconnector.postfix.rendered import PUBLISHED_CONNECTORS, render
 from postconnector.postfix.sharing import policy_keys
 from postconnector.postfix.tables import claimed_keys
 from postconnector.selection.standpoint import UnknownServerError
-from postconnector.sources.connectors_file import UnreadableFileError, read_connectors_file
+from postconnector.sources.connectors_file import parse_connectors
 
 
 def find_host(config_directory: str | None) -> PostfixHost:
@@ -85,11 +86,12 @@ def _prepare(
     path: Path, host: PostfixHost, progress: Progress, read: Callable[[LocalRouting], Inputs]
 ) -> tuple[Publication, Endpoint]:
     progress.begins("reading the connectors")
-    live = live_folder(host.config_directory / OWN_DIRECTORY)
+    own_directory = host.config_directory / OWN_DIRECTORY
+    live = live_folder(own_directory)
     file = read_file(path)
     organization = valid_organization(file)
     progress.begins("asking Postfix what is there")
-    current = host.read_files()
+    before = read_live(host.read_files(), live or own_directory / LIVE)
     facts = host.facts()
     local = _local_routing(organization, facts.hostname)
     inputs = read(local)
@@ -109,7 +111,7 @@ def _prepare(
         raise configuration_error(f"{file.path}: {error}") from None
     if (states := inputs.certificates.states) is not None:
         compiled = replace(compiled, certificate_states=states.data())
-    rendered = render(compiled, facts, current, file.data)
+    rendered = render(compiled, facts, before.configuration, file.data)
 
     def register() -> Register | None:
         if len(organization.connectors) < MANY_CONNECTORS or problems or file.problems:
@@ -119,7 +121,7 @@ def _prepare(
     has_limits = local.table.smallest_limit is not None
     endpoint = Endpoint.parse(organization.host.policy_service, facts.queue_directory)
     publication = Publication(
-        host, facts, compiled, rendered, current, live, local, has_limits, register
+        host, facts, compiled, rendered, before, live, local, has_limits, register
     )
     return publication, endpoint
 
@@ -145,15 +147,15 @@ def host_entries(
 
 def published_routing(publication: Publication) -> LocalRouting | None:
     """What is live, as it was compiled on this host; None if nothing is, or it can't be read."""
-    path = publication.facts.live_directory / PUBLISHED_CONNECTORS
+    data = publication.before.files.get(PUBLISHED_CONNECTORS)
+    if data is None or data == publication.rendered.files[PUBLISHED_CONNECTORS].data:
+        return publication.local if data is not None else None
+    file = parse_connectors(data, publication.facts.live_directory / PUBLISHED_CONNECTORS)
+    if file.organization is None:
+        return None
     try:
-        file = read_connectors_file(path)
-        if file.data == publication.rendered.files[PUBLISHED_CONNECTORS].data:
-            return publication.local
-        if file.organization is None:
-            return None
         return LocalRouting.on_host(file.organization, publication.facts.hostname)
-    except (UnreadableFileError, UnknownServerError):
+    except UnknownServerError:
         return None
 
 

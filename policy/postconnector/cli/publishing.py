@@ -20,7 +20,7 @@ from postconnector.postfix.generations import LIVE, About, read_generations
 from postconnector.postfix.host import PostfixError
 from postconnector.postfix.live_routes import needing_lookups
 from postconnector.postfix.lock import TryAgainError
-from postconnector.postfix.plan import Live, is_published, read_live
+from postconnector.postfix.plan import is_published
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication, publish
 from postconnector.postfix.staged_check import CheckFailedError
@@ -45,11 +45,10 @@ def carry_out(
         print_error(f"warning: {warning}")
     _require_publishable(publication)
     require_names(publication.facts.own_directory)
-    live = read_live(publication.current, publication.facts.live_directory)
     unfinished = unfinished_sentence(publication)
     if unfinished is not None:
         tell(unfinished)
-    if unfinished is None and _is_in_force(publication, live):
+    if unfinished is None and _is_in_force(publication):
         tell("nothing to change: Postfix has these connectors")
         for silence in _not_answering(publication, policy_service):
             print_error(f"warning: {silence}")
@@ -63,7 +62,7 @@ def carry_out(
     with nothing_half_done("the result"):
         generation = publish(publication, about, progress)
     tell(f"published generation {generation}")
-    for line in changed_certificates(publication, live, datetime.now(UTC)):
+    for line in changed_certificates(publication, datetime.now(UTC)):
         tell(line)
 
 
@@ -73,7 +72,7 @@ def unfinished_sentence(publication: Publication) -> str | None:
     unfinished = read_unfinished(own)
     if unfinished is None:
         return None
-    folder = folder_in_force(publication.current.main_cf, own)
+    folder = folder_in_force(publication.before.configuration.main_cf, own)
     live = next((g.number for g in read_generations(own) if g.is_live), None)
     in_force = {None: None, LIVE: live}.get(folder, unfinished.generation)
     return unfinished.sentence(in_force)
@@ -92,9 +91,9 @@ def nothing_half_done(what: str) -> Iterator[None]:
         raise CommandFailedError(os.EX_IOERR, f"nothing changed: {error}") from None
 
 
-def _is_in_force(publication: Publication, live: Live) -> bool:
+def _is_in_force(publication: Publication) -> bool:
     """Whether all files are as wanted, and what is built of them answers."""
-    if not is_published(live, publication.rendered):
+    if not is_published(publication.before, publication.rendered):
         return False
     try:
         verify(publication.host, publication.facts, publication.compiled)

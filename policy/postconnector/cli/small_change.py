@@ -25,6 +25,7 @@ from postconnector.postfix.inputs import (
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
 from postconnector.postfix.own_domains import OwnDomains, OwnNames
 from postconnector.postfix.part import Part, Published, whole_after
+from postconnector.postfix.plan import read_live
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.register import (
@@ -36,12 +37,12 @@ from postconnector.postfix.register import (
     host_fingerprint,
 )
 from postconnector.postfix.rendered import PUBLISHED_CONNECTORS
-from postconnector.postfix.small_change import NeedsAllError, cut_out, small_change, texts_of
+from postconnector.postfix.small_change import NeedsAllError, cut_out, small_change
 from postconnector.postfix.table_names import password_table
 from postconnector.postfix.unfinished import read_unfinished
 from postconnector.selection.standpoint import UnknownServerError
 from postconnector.sources.connectors_file import UnreadableFileError, parse_connectors, read_bytes
-from postconnector.sources.entry_texts import ChangedEntries, EntryTexts
+from postconnector.sources.entry_texts import ChangedEntries, Entries
 from postconnector.sources.regular_file import read_regular_file
 
 LOOKING = 1
@@ -79,28 +80,27 @@ def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoin
     live = live_folder(own_directory)
     if live is None or read_unfinished(own_directory) is not None or not path.is_file():
         raise NeedsAllError("there is more to do")
-    published = _read_published(host, live)
-    data, folder = read_bytes(path), path.resolve().parent
-    texts, published_texts = texts_of(data), texts_of(published.files[PUBLISHED_CONNECTORS])
-    change = small_change(published.register, published_texts, texts)
-    facts = host.facts()
-    cut = cut_out(published.register, change, _new_entries(texts, change, facts))
-    _require_passwords(published, change, folder)
-    before, after = (
-        _routing(text, facts) for text in (cut.before(published_texts), cut.after(texts))
-    )
+    folder = path.resolve().parent
+    with host.asked_for_facts() as asked:
+        published = _read_published(host, live)
+        then = Entries(published.live.files[PUBLISHED_CONNECTORS], published.register.starts)
+        change, now = small_change(then, read_bytes(path))
+        _require_passwords(published, change, folder)
+        facts = asked()
+    cut = cut_out(published.register, change, _new_entries(now, change, facts))
+    before, after = _routing(cut.before(then), facts), _routing(cut.after(now), facts)
     around = _look_around(host, facts, after, published.register)
     parts = (
         around.part(before, read_published_inputs(before, live)),
         around.part(after, read_inputs(after, folder)),
     )
-    whole = whole_after(cut, *parts, published, facts, around.own, data)
+    whole = whole_after(cut, *parts, published, facts, around.own, now)
     publication = Publication(
         host,
         facts,
         whole.compiled,
         whole.rendered,
-        published.configuration,
+        published.live,
         live,
         after,
         has_limits=whole.register.limited > 0,
@@ -146,27 +146,26 @@ def _read_published(host: PostfixHost, live: Path) -> Published:
         raise NeedsAllError("the register is broken") from None
     if register.program != this_program():
         raise NeedsAllError("another program has published")
-    configuration = host.read_files()
-    files = {name: (live / name).read_bytes() for name in register.files}
-    if configuration_fingerprint(configuration) != register.configuration:
+    found = read_live(host.read_files(), live)
+    if configuration_fingerprint(found.configuration) != register.configuration:
         raise NeedsAllError("main.cf or master.cf was changed")
-    if fingerprints(files) != register.files:
+    if fingerprints(found.files) != register.files:
         raise NeedsAllError("what is published was changed")
-    return Published(configuration, files, register)
+    return Published(found, register)
 
 
-def _new_entries(texts: EntryTexts, change: ChangedEntries, facts: PostfixFacts) -> list[Entry]:
+def _new_entries(entries: Entries, change: ChangedEntries, facts: PostfixFacts) -> list[Entry]:
     """The connectors that come, by themselves."""
     if not change.new:
         return []
-    new = texts.entries[change.start : change.start + change.new]
-    local = _routing(texts.with_entries(new), facts)
+    numbers = range(change.start, change.start + change.new)
+    local = _routing(entries.with_entries(map(entries.text, numbers)), facts)
     return [entry_of(connector, local) for connector in local.organization.connectors]
 
 
-def _routing(connectors_file: str, facts: PostfixFacts) -> LocalRouting:
+def _routing(connectors_file: bytes, facts: PostfixFacts) -> LocalRouting:
     """Connectors of which there is nothing to say."""
-    file = parse_connectors(connectors_file.encode(), Path())
+    file = parse_connectors(connectors_file, Path())
     if file.organization is None or file.problems:
         raise NeedsAllError("there is something to say of the connectors")
     return LocalRouting.on_host(file.organization, facts.hostname)
@@ -181,7 +180,7 @@ def _require_passwords(published: Published, change: ChangedEntries, folder: Pat
             continue
         if entry.service not in logins:
             logins[entry.service] = logins_in(
-                published.files[password_table(entry.service)].decode()
+                published.live.files[password_table(entry.service)].decode()
             )
         login = logins[entry.service].get(entry.next_hops[0], "")
         password = login.removeprefix(f"{entry.user_name}:")

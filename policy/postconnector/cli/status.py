@@ -29,7 +29,7 @@ from postconnector.postfix.facts import OWN_DIRECTORY
 from postconnector.postfix.generations import LIVE, Generation, read_generations
 from postconnector.postfix.host import PostfixError, PostfixHost
 from postconnector.postfix.own_certificates import read_states
-from postconnector.postfix.plan import FileChange, file_changes, read_live
+from postconnector.postfix.plan import FileChange, file_changes
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.queue import deferred_recipients
@@ -159,8 +159,7 @@ def _look_at_certificates(status: Status, live: Generation) -> None:
 
 
 def _look_for_drift(status: Status, publication: Publication) -> None:
-    found = read_live(publication.current, publication.facts.live_directory)
-    status.drift = list(file_changes(found, publication.rendered))
+    status.drift = list(file_changes(publication.before, publication.rendered))
     if status.drift:
         names = ", ".join(change.file for change in status.drift)
         status.problems.append(

@@ -36,12 +36,19 @@ class Follower(Generic[T]):
 
     `make` is called with each organization that comes into force, in a thread; what it returns is
     there from the next question on. Where it raises PostfixError or UnknownServerError, nothing can
-    be answered now: None is there.
+    be answered now: None is there. `replaced` is called before what was there goes: where somebody
+    else keeps it, taking it apart would be left to them.
     """
 
-    def __init__(self, published: PublishedOrganization, make: Callable[[Organization], T]) -> None:
+    def __init__(
+        self,
+        published: PublishedOrganization,
+        make: Callable[[Organization], T],
+        replaced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._published = published
         self._make = make
+        self._replaced = replaced
         self._reading: asyncio.Task[None] | None = None
         self._made = self._make_of_published()
 
@@ -74,17 +81,18 @@ class Follower(Generic[T]):
 
     async def _read(self) -> None:
         try:
-            if await asyncio.to_thread(self._refresh):
-                self._made = await asyncio.to_thread(self._make_of_published)
+            made = await asyncio.to_thread(self._read_and_make)
+            self._replaced()
+            self._made = made
         except Exception:
             log.exception("our own fault; the connectors in force stay")
         finally:
             self._reading = None
 
-    def _refresh(self) -> bool:
+    def _read_and_make(self) -> T | None:
         gc.disable()  # looking for garbage among so many new objects would take longer
         try:
-            return self._published.refresh()
+            return self._make_of_published() if self._published.refresh() else self._made
         finally:
             gc.freeze()
             gc.enable()

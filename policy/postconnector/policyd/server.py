@@ -52,7 +52,7 @@ class PolicyServer:
         self._limits = limits or Limits()
         self._metrics = metrics or Metrics()
         self._messages = OpenMessages()
-        self._judges = Follower(published, self._new_judge)
+        self._judges = Follower(published, self._new_judge, replaced=self._forget_judge)
         self._judge: Judge | None = None
         """That of what is published, as of a moment ago; None: there may be another."""
         self._looks_at = 0.0
@@ -66,6 +66,9 @@ class PolicyServer:
             local_server(organization, self._hostname),
             decided=self._metrics.decided,
         )
+
+    def _forget_judge(self) -> None:
+        self._judge, self._looks_at = None, 0.0
 
     async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT."""

@@ -6,6 +6,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from postconnector.postfix.built_table import (
+    build_table,
+    built_file,
+    change_table,
+    fingerprint_of_file,
+)
 from postconnector.postfix.facts import OWN_USER, PostfixFacts
 from postconnector.postfix.generations import (
     ABOUT,
@@ -17,7 +23,7 @@ from postconnector.postfix.generations import (
     is_generation,
     live_folder,
 )
-from postconnector.postfix.host import PostfixError, named, run_postfix_command, settle
+from postconnector.postfix.host import PostfixError, named
 from postconnector.postfix.register import Register
 from postconnector.postfix.rendered import GenerationFile
 from postconnector.postfix.unfinished import UNFINISHED
@@ -43,10 +49,11 @@ def build_folder(
     files: Mapping[str, GenerationFile],
     about: About,
     register: Register | None = None,
+    live: Path | None = None,
 ) -> None:
     """Write files and build tables, as a folder that is there whole or not at all.
 
-    Raises OSError or PostfixError.
+    `live`: the folder that is in force. Raises OSError or PostfixError.
     """
     make_directory(folder.parent, 0o755)
     building = folder.with_name(_BUILDING)
@@ -57,10 +64,11 @@ def build_folder(
         for name, file in files.items():
             _write_file(building / name, file)
             if file.is_table:
-                _build_table(facts, building / name)
+                _build_table(facts, building / name, file, (live or folder) / name)
         _write_file(building / ABOUT, GenerationFile(about.data()))
         if register is not None:
-            _write_file(building / REGISTER, GenerationFile(register.data(), secret=True))
+            noted = register.with_built(_built_fingerprints(facts, building, files))
+            _write_file(building / REGISTER, GenerationFile(noted.data(), secret=True))
         for path in building.rglob("*"):
             sync(path)
         building.rename(folder)
@@ -90,7 +98,7 @@ def require_names(own_directory: Path) -> None:
 def built_tables(folder: Path) -> Iterator[Path]:
     """What postmap(1) made in a generation."""
     for path in folder.rglob("*"):
-        if path.suffix in BUILT_SUFFIXES:
+        if path.suffix in BUILT_SUFFIXES.values():
             yield path
 
 
@@ -137,8 +145,18 @@ def agent_group() -> int:
         ) from None
 
 
-def _build_table(facts: PostfixFacts, source: Path) -> None:
-    """postmap(1) gives the table the access rights of its source."""
-    settle(source)
-    table = f"{facts.map_type}:{source}"
-    run_postfix_command("postmap", "-c", str(facts.config_directory), table)
+def _build_table(
+    facts: PostfixFacts, source: Path, file: GenerationFile, live_source: Path
+) -> None:
+    if file.change is None or not change_table(facts, source, live_source, file.change):
+        build_table(facts, source)
+
+
+def _built_fingerprints(
+    facts: PostfixFacts, folder: Path, files: Mapping[str, GenerationFile]
+) -> dict[str, str]:
+    return {
+        name: fingerprint_of_file(built_file(facts, folder / name))
+        for name, file in files.items()
+        if file.is_table
+    }

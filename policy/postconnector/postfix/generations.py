@@ -19,8 +19,8 @@ ABOUT = "about.json"
 REGISTER = "register"
 """See `register`; only where there are many connectors."""
 
-BUILT_SUFFIXES = (".lmdb", ".cdb", ".db")
-"""Of what postmap(1) makes of a table's source."""
+BUILT_SUFFIXES = {"lmdb": ".lmdb", "cdb": ".cdb", "hash": ".db"}
+"""Of what postmap(1) makes of a table's source, by the table's type."""
 
 RENEW = "renew"
 """The command of a generation that has the same connectors as the one before."""

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,14 @@ from postconnector.postfix.facts import (
 from postconnector.postfix.marked_block import out_of_order, without_ours
 
 _EXPANDED = ("mail_version", "queue_directory", "myhostname", "syslog_name")
+_QUESTIONS = (
+    ("-m",),
+    ("-x", *_EXPANDED, *COMPARED_PARAMETERS),
+    ("-F", "*/*/chroot", "*/*/command"),
+    COPIED_PARAMETERS,
+    ("-P",),
+    ("-Px", *(f"*/*/{name}" for name in QUEUEING_PARAMETERS)),
+)
 _TRUST = ("smtp_tls_CAfile", "smtp_tls_CApath")
 _MAP_TYPES = ("lmdb", "cdb", "hash")
 _COMMAND_TIMEOUT = 120.0
@@ -79,30 +87,33 @@ class PostfixHost:
 
     def facts(self) -> PostfixFacts:
         """What the instance is like without us. Changes nothing on the host."""
+        with self.asked_for_facts() as facts:
+            return facts()
+
+    @contextmanager
+    def asked_for_facts(self) -> Iterator[Callable[[], PostfixFacts]]:
+        """The same, with something else to do until they are called for."""
         files = self.read_files()
         original = ConfigurationFiles(without_ours(files.main_cf), without_ours(files.master_cf))
-        with scratch_configuration(original) as directory:
-            return self._facts_of(directory)
+        with scratch_configuration(original) as directory, _asked(directory, _QUESTIONS) as answers:
+            yield lambda: self._facts_of(str(directory), answers())
 
-    def _facts_of(self, directory: Path) -> PostfixFacts:
-        def asked(*arguments: str) -> dict[str, str]:
-            """What postconf(1) prints, with $config_directory as it is on the host."""
-            found = _parameters(directory, arguments).items()
-            here, there = str(directory), str(self.config_directory)
-            return {name: value.replace(here, there) for name, value in found}
-
-        expanded = asked("-x", *_EXPANDED, *COMPARED_PARAMETERS)
+    def _facts_of(self, directory: str, answers: Sequence[str]) -> PostfixFacts:
+        """`directory`: where postconf(1) has the main.cf and master.cf that it was asked about."""
+        expanded, columns, copied, settings, queueing = (
+            _parameters(answer.replace(directory, str(self.config_directory)))
+            for answer in answers[1:]
+        )
         version = re.match(r"(\d+)\.(\d+)", expanded["mail_version"])
         if version is None:
             raise PostfixError(f"unknown Postfix version {expanded['mail_version']!r}")
-        available = set(run_postfix_command("postconf", "-c", str(directory), "-m").split())
+        available = set(answers[0].split())
         map_type = next((kind for kind in _MAP_TYPES if kind in available), None)
         if map_type is None:
             raise PostfixError(
                 f"Postfix has none of the table types {', '.join(_MAP_TYPES)};"
                 " install one (Debian: postfix-lmdb)"
             )
-        columns = asked("-F", "*/*/chroot", "*/*/command")
         return PostfixFacts(
             config_directory=self.config_directory,
             queue_directory=Path(expanded["queue_directory"]),
@@ -118,19 +129,20 @@ class PostfixHost:
                 if name.endswith("/command")
             },
             parameters={
-                **asked(*COPIED_PARAMETERS),
+                **copied,
                 **{name: expanded.get(name, "") for name in COMPARED_PARAMETERS},
             },
             missing_files=tuple(
                 name for name in _TRUST if (path := expanded[name]) and not Path(path).exists()
             ),
-            service_settings=asked("-P"),
-            queueing=asked("-Px", *(f"*/*/{n}" for n in QUEUEING_PARAMETERS)),
+            service_settings=settings,
+            queueing=queueing,
         )
 
     def expanded(self, *names: str) -> dict[str, str]:
         """The values of parameters as Postfix uses them, `$name` expanded."""
-        return _parameters(self.config_directory, ["-x", *names])
+        directory = str(self.config_directory)
+        return _parameters(run_postfix_command("postconf", "-c", directory, "-x", *names))
 
     def lookup(self, table: str, key: str) -> str | None:
         """Ask a table with postmap -q; None if it has no such key."""
@@ -186,9 +198,9 @@ def scratch_configuration(files: ConfigurationFiles) -> Iterator[Path]:
         yield directory
 
 
-def run_postfix_command(*command: str) -> str:
+def run_postfix_command(*command: str, standard_input: str = "") -> str:
     """Run a command of Postfix and return its standard output; PostfixError if it fails."""
-    result = _run(command)
+    result = _run(command, standard_input)
     _raise_unless_done(command, result)
     return result.stdout
 
@@ -237,47 +249,72 @@ def settle(path: Path) -> None:
     os.utime(path, (settled, settled))
 
 
-def _parameters(directory: Path, arguments: Sequence[str]) -> dict[str, str]:
+@contextmanager
+def _asked(
+    directory: Path, questions: Iterable[Sequence[str]]
+) -> Iterator[Callable[[], list[str]]]:
+    """Have postconf(1) answer several questions beside each other, until the answers are called
+    for.
+    """
+    commands = [("postconf", "-c", str(directory), *question) for question in questions]
+
+    def answer(command: Sequence[str], process: "subprocess.Popen[str]") -> str:
+        result = _result(command, process)
+        _raise_unless_done(command, result)
+        return result.stdout
+
+    with ExitStack() as enter:
+        processes = [enter.enter_context(_started(command)) for command in commands]
+        yield lambda: list(map(answer, commands, processes))
+
+
+def _parameters(output: str) -> dict[str, str]:
     """What postconf(1) prints by name; of an empty value it prints no blank."""
-    output = run_postfix_command("postconf", "-c", str(directory), *arguments)
     pairs = (line.partition(" =") for line in output.splitlines())
     return {name: value.strip() for name, separator, value in pairs if separator}
 
 
 def _run(command: Sequence[str], standard_input: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
-    environment["PATH"] = environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
-    try:
-        with (
-            subprocess.Popen(
-                list(command),
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="surrogateescape",
-                process_group=0,  # Ctrl-C is for us, not for a reload that is under way
-            ) as process,
-            _ended_with_us(process),
-        ):
-            output = process.communicate(standard_input, _COMMAND_TIMEOUT)
-    except FileNotFoundError:
-        raise PostfixError(f"{command[0]} is not installed; install Postfix") from None
-    except subprocess.TimeoutExpired:
-        raise PostfixError(f"{command[0]} did not end in {_COMMAND_TIMEOUT:.0f} s") from None
-    return subprocess.CompletedProcess(command, process.returncode, *output)
+    with _started(command) as process:
+        return _result(command, process, standard_input)
 
 
 @contextmanager
-def _ended_with_us(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Nothing that a command has started goes on when we don't wait for it."""
+def _started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
+    """A command that runs; nothing that it has started goes on when we don't wait for it."""
+    environment = {name: os.environ[name] for name in ("PATH", "TZ") if name in os.environ}
+    environment["PATH"] = environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     try:
-        yield
-    except BaseException:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        raise
+        process = subprocess.Popen(
+            list(command),
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="surrogateescape",
+            process_group=0,  # Ctrl-C is for us, not for a reload that is under way
+        )
+    except FileNotFoundError:
+        raise PostfixError(f"{command[0]} is not installed; install Postfix") from None
+    with process:
+        try:
+            yield process
+        except BaseException:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
+def _result(
+    command: Sequence[str], process: "subprocess.Popen[str]", standard_input: str = ""
+) -> subprocess.CompletedProcess[str]:
+    try:
+        output = process.communicate(standard_input, _COMMAND_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise PostfixError(f"{command[0]} did not end in {_COMMAND_TIMEOUT:.0f} s") from None
+    return subprocess.CompletedProcess(list(command), process.returncode, *output)
 
 
 def _errors(result: subprocess.CompletedProcess[str]) -> list[str]:

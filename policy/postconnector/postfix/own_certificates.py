@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from postconnector.certificates.choice import (
     NoCertificateError,
     choose_certificate,
@@ -24,7 +22,7 @@ from postconnector.certificates.state import (
     CertificateStates,
     StateError,
 )
-from postconnector.certificates.store import OwnCertificate, fingerprint, read_store
+from postconnector.certificates.store import OwnCertificate
 from postconnector.certificates.watch import unusable_reason
 from postconnector.model.problem import Problem, Severity
 from postconnector.model.send_connector import SendConnector
@@ -57,6 +55,8 @@ def chosen_certificates(local: LocalRouting, directory: Path, now: datetime) -> 
     wanted = list(_with_certificate(local))
     if not wanted:
         return OwnCertificates()
+    from postconnector.certificates.pem import read_store  # takes a while, and few have any
+
     store = read_store(directory)
     chains: dict[str, bytes] = {}
     states: dict[str, CertificateState] = {}
@@ -152,11 +152,12 @@ def _is_of(state: CertificateState, chain: bytes | None) -> bool:
     """Whether a published chain is that of the published state."""
     if state.certificate is None:
         return True
+    from postconnector.certificates.pem import leaf_fingerprint
+
     try:
-        leaf = x509.load_pem_x509_certificate(chain or b"")
+        return leaf_fingerprint(chain or b"") == state.certificate.sha256
     except ValueError:
         return False
-    return fingerprint(leaf) == state.certificate.sha256
 
 
 def chain_file(local: LocalRouting, connector: SendConnector) -> str:

@@ -8,31 +8,32 @@ services that they have; what it takes out of a table has to be there, and what 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from postconnector.postfix.compiled import Compiled, Table
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.host import ConfigurationFiles
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.own_domains import OwnNames
+from postconnector.postfix.plan import Live
 from postconnector.postfix.quoting import UnquotableError, table_entry
 from postconnector.postfix.register import Entry, Register, entry_of, limited_addresses
 from postconnector.postfix.rendered import (
     PUBLISHED_CONNECTORS,
     GenerationFile,
     Rendered,
+    TableChange,
     render,
 )
 from postconnector.postfix.small_change import Cut, NeedsAllError
 from postconnector.postfix.tables import authoritative_domains
+from postconnector.sources.entry_texts import Entries
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is live: main.cf and master.cf, the generation's files by name, what was noted of it."""
+    """What is live, and what was noted of it."""
 
-    configuration: ConfigurationFiles
-    files: Mapping[str, bytes] = field(repr=False)
+    live: Live
     register: Register
 
 
@@ -62,11 +63,11 @@ def whole_after(
     published: Published,
     facts: PostfixFacts,
     own: OwnNames,
-    connectors_file: bytes,
+    entries: Entries,
 ) -> Whole:
     """Bring the change of a part into what is published.
 
-    `own`: Postfix' domains. `connectors_file`: that with the change. Raises NeedsAllError.
+    `own`: Postfix' domains. `entries`: the connectors file with the change. Raises NeedsAllError.
     """
     register = published.register
     gone, new = cut.gone(register), _changed_entries(cut, after)
@@ -75,32 +76,44 @@ def whole_after(
     _require_services(cut, before, after, register)
     _require_warnings(before, after, register, gone, new)
     kept = own.names.union(authoritative_domains(after.local))
-    changed = {PUBLISHED_CONNECTORS: connectors_file}
+    changed = {PUBLISHED_CONNECTORS: entries.data}
     tables: list[Table] = []
+    changes = {name: TableChange(built) for name, built in register.built.items()}
     for table, entries_gone in _changed_tables(before, after, kept):
-        changed[table.name] = _replaced(published.files[table.name], entries_gone, table.entries)
+        name = table.name
+        changed[name] = _replaced(published.live.files[name], entries_gone, table.entries)
+        if name in changes:
+            changes[name] = replace(changes[name], gone=tuple(entries_gone), new=table.entries)
         tables.append(table)
-    rendered = render(after.compiled, facts, published.configuration, connectors_file)
-    domains = {domain for entry in (*gone, *new) for domain in entry.domains}
+    rendered = render(after.compiled, facts, published.live.configuration, entries.data)
+    domains = {domain for entry in (*gone, *new) for domain in entry.domains.split()}
     limited = limited_addresses(after.local, domains) - limited_addresses(before.local, domains)
     return Whole(
         replace(after.compiled, tables=tuple(tables), warnings=register.warnings),
-        Rendered(published.configuration, _files(rendered, {**published.files, **changed})),
-        register.with_change(cut.change.start, cut.change.gone, new, changed, limited),
+        Rendered(
+            published.live.configuration,
+            _files(rendered, {**published.live.files, **changed}, changes),
+        ),
+        register.with_change(cut.change, new, entries.starts, changed, limited),
     )
 
 
-def _files(part: Rendered, data: Mapping[str, bytes]) -> dict[str, GenerationFile]:
+def _files(
+    part: Rendered, data: Mapping[str, bytes], changes: Mapping[str, TableChange]
+) -> dict[str, GenerationFile]:
     """The files of the part with the contents of the whole."""
-    return {name: replace(file, data=data[name]) for name, file in part.files.items()}
+    return {
+        name: replace(file, data=data[name], change=changes.get(name))
+        for name, file in part.files.items()
+    }
 
 
 def _require_alike(part: Part, published: Published, facts: PostfixFacts) -> None:
-    compiled, current = part.compiled, published.configuration
+    compiled, current = part.compiled, published.live.configuration
     rendered = render(compiled, facts, current, b"")
     if rendered.configuration != current:
         raise NeedsAllError("the part does not give main.cf and master.cf as they are")
-    if rendered.files.keys() != published.files.keys():
+    if rendered.files.keys() != published.live.files.keys():
         raise NeedsAllError("the part does not give the files that are there")
     if compiled.refusals or compiled.agent_only or compiled.certificates:
         raise NeedsAllError("it is not for Postfix alone")

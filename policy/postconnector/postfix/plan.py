@@ -41,7 +41,7 @@ def read_live(configuration: ConfigurationFiles, live_directory: Path) -> Live:
     files: dict[str, bytes] = {}
     if live_directory.is_dir():
         for path in sorted(live_directory.rglob("*")):
-            built = path.suffix in BUILT_SUFFIXES
+            built = path.suffix in BUILT_SUFFIXES.values()
             if path.is_file() and not built and path.name not in (ABOUT, REGISTER):
                 files[str(path.relative_to(live_directory))] = path.read_bytes()
     return Live(configuration, files)

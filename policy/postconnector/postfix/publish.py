@@ -29,7 +29,7 @@ from postconnector.postfix.host import ConfigurationFiles, PostfixError, Postfix
 from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lock import TryAgainError, publication_lock
-from postconnector.postfix.plan import Live, only_tables_differ, read_live, routes_differ
+from postconnector.postfix.plan import Live, only_tables_differ, routes_differ
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.references import broken_references
 from postconnector.postfix.register import Register
@@ -55,16 +55,16 @@ from postconnector.sources.writing.files import replace_file
 class Publication:
     """What is to be published, and where; `local` is what was compiled for it, if only in part.
 
-    `current` and `live`: main.cf, master.cf and the live generation's folder (None: there is none)
-    as they were before anything was read. `has_limits`: some connector has a MaxMessageSize.
-    `register`: what is to be noted for small changes, if anything; only asked for when it is.
+    `before`: what is in force now. `live`: its folder as it was before anything was read; None if
+    there is none. `has_limits`: some connector has a MaxMessageSize. `register`: what is to be
+    noted for small changes, if anything; only asked for when it is.
     """
 
     host: PostfixHost
     facts: PostfixFacts
     compiled: Compiled
     rendered: Rendered
-    current: ConfigurationFiles
+    before: Live
     live: Path | None
     local: LocalRouting
     has_limits: bool
@@ -80,15 +80,15 @@ def publish(publication: Publication, about: About, progress: Progress) -> int:
     facts = publication.facts
     make_directory(facts.own_directory, 0o755)
     with publication_lock(facts.own_directory):
-        if publication.host.read_files() != publication.current:
+        if publication.host.read_files() != (current := publication.before.configuration):
             raise TryAgainError("main.cf or master.cf was changed meanwhile; try again")
         if live_folder(facts.own_directory) != publication.live:
             raise TryAgainError("other connectors were published meanwhile; try again")
         if broken := list(broken_references(publication.compiled, publication.rendered, facts)):
             raise CheckFailedError("\n".join(broken))
-        if publication.rendered.configuration != publication.current:
+        if publication.rendered.configuration != current:
             progress.begins("Postfix checks main.cf and master.cf")
-            check_staged(publication.rendered.configuration, publication.current)
+            check_staged(publication.rendered.configuration, current)
             progress.says("Postfix has checked main.cf and master.cf")
         number = next_number(facts)
         _Publishing(publication, number, progress).run(about)
@@ -118,10 +118,10 @@ class _Publishing:
     def _run(self, about: About, heed: Callable[[], None]) -> None:
         now, wanted = self._now(), self._wanted()
         changes = transition(now, wanted, self._with_stand_ins)
-        swap = Swap(self._host, self._facts, self._publication.current, changes, self._number)
+        live = self._publication.before
+        swap = Swap(self._host, self._facts, live.configuration, changes, self._number)
         own, before = self._facts.own_directory, self._publication.live
         earlier = read_unfinished(own)
-        live = read_live(self._publication.current, self._facts.live_directory)
         tables_only = earlier is None and only_tables_differ(live, self._publication.rendered)
         self._withheld = withheld_services(
             self._publication.compiled, live.files, datetime.now(UTC), finishing=earlier is not None
@@ -169,7 +169,7 @@ class _Publishing:
             ) from None
 
     def _now(self) -> Configuration:
-        current = self._publication.current
+        current = self._publication.before.configuration
         in_force = folder_in_force(current.main_cf, self._facts.own_directory)
         return _configuration(current, is_live=in_force == LIVE)
 
@@ -181,7 +181,7 @@ class _Publishing:
         self._stand_in = render(
             stand_ins(published.compiled, self._facts),
             self._facts,
-            published.current,
+            published.before.configuration,
             published.rendered.files[PUBLISHED_CONNECTORS].data,
         )
         return _configuration(self._stand_in.configuration, is_live=False)
@@ -193,7 +193,8 @@ class _Publishing:
             files[CERTIFICATE_STATES] = replace(
                 states, data=withholding(states.data, self._withheld)
             )
-        build_folder(self._facts, self._generation, files, about, self._publication.register())
+        register, live = self._publication.register(), self._publication.live
+        build_folder(self._facts, self._generation, files, about, register, live)
         if self._stand_in is not None:
             build_folder(self._facts, self._beside, self._stand_in.files, about)
         self._progress.says(f"built generation {self._number} and its tables")

@@ -22,16 +22,30 @@ PUBLISHED_CONNECTORS = "connectors.toml"
 
 
 @dataclass(frozen=True, slots=True)
+class TableChange:
+    """What is to become of a table that is live, of which this was built: the fingerprint.
+
+    `gone`: keys of entries that go, or become others; `new`: entries that come.
+    """
+
+    built: str
+    gone: tuple[str, ...] = field(default=(), repr=False)
+    new: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationFile:
     """A file of a generation; one that is secret is for root alone and never shown.
 
-    `for_agent`: the delivery agent's group may read it too.
+    `for_agent`: the delivery agent's group may read it too. `change`: how a table differs from the
+    live one, where that is known.
     """
 
     data: bytes = field(repr=False)
     secret: bool = False
     for_agent: bool = False
     is_table: bool = False
+    change: TableChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 from postconnector.postfix.register import Entry, Register
 from postconnector.postfix.sharing import MOST_OWN_SERVICES
-from postconnector.sources.connectors_file import with_line_feeds
-from postconnector.sources.entry_texts import (
-    ChangedEntries,
-    EntryTexts,
-    changed_entries,
-    entry_texts,
-)
+from postconnector.sources.entry_texts import ChangedEntries, Entries, changed_entries
 
 _MOST_CHANGED = 50
 _MOST_IN_PART = 500
@@ -45,45 +39,36 @@ class Cut:
         """The connectors that go, or change."""
         return register.entries[self.change.start : self.change.start + self.change.gone]
 
-    def before(self, texts: EntryTexts) -> str:
+    def before(self, entries: Entries) -> bytes:
         """A connectors file of the part as it was, out of the whole."""
-        return self._part(texts, self.change.gone, 0)
+        return self._part(entries, self.change.gone, 0)
 
-    def after(self, texts: EntryTexts) -> str:
+    def after(self, entries: Entries) -> bytes:
         """The same as it is to be."""
-        return self._part(texts, self.change.new, self.change.new - self.change.gone)
+        return self._part(entries, self.change.new, self.change.new - self.change.gone)
 
-    def _part(self, texts: EntryTexts, changed: int, moved: int) -> str:
+    def _part(self, entries: Entries, changed: int, moved: int) -> bytes:
         first, start = self.first_changed, self.change.start
         numbers = (
             *self.unchanged[:first],
             *range(start, start + changed),
             *(number + moved for number in self.unchanged[first:]),
         )
-        return texts.with_entries(texts.entries[number] for number in numbers)
+        return entries.with_entries(map(entries.text, numbers))
 
 
-def texts_of(connectors_file: bytes) -> EntryTexts:
-    """Take a connectors file apart. Raises NeedsAllError."""
-    try:
-        texts = entry_texts(with_line_feeds(connectors_file.decode("utf-8")))
-    except UnicodeDecodeError:
-        texts = None
-    if texts is None:
-        raise NeedsAllError("the connectors can't be told apart without reading them")
-    return texts
+def small_change(published: Entries, connectors_file: bytes) -> tuple[ChangedEntries, Entries]:
+    """Find the connectors that change, and where those of the file stand.
 
-
-def small_change(register: Register, before: EntryTexts, after: EntryTexts) -> ChangedEntries:
-    """Find the connectors that change. Raises NeedsAllError where there are none, many or more."""
-    if len(before.entries) != len(register.entries):
-        raise NeedsAllError("headers of connectors are spelled otherwise")
-    if before.head != after.head:
-        raise NeedsAllError("more changes than connectors")
-    change = changed_entries(before, after)
+    Raises NeedsAllError where there are none, or many, or more is changed.
+    """
+    found = changed_entries(published, connectors_file)
+    if found is None:
+        raise NeedsAllError("more changes than connectors, or they can't be told apart")
+    change, entries = found
     if not 0 < max(change.gone, change.new) <= _MOST_CHANGED:
         raise NeedsAllError("none of the connectors changes, or many do")
-    return change
+    return change, entries
 
 
 def cut_out(register: Register, change: ChangedEntries, new: Sequence[Entry]) -> Cut:
@@ -100,11 +85,11 @@ def cut_out(register: Register, change: ChangedEntries, new: Sequence[Entry]) ->
     _require_new_names(new, (entry for _, entry in staying))
     if sum(bool(entry.service) for _, entry in staying) <= MOST_OWN_SERVICES:
         raise NeedsAllError("there are few connectors")
-    domains = {domain for entry in (*gone, *new) for domain in entry.domains}
+    domains = {domain for entry in (*gone, *new) for domain in entry.domains.split()}
     chosen = _some_of_each_service(staying).union(
         number
         for number, entry in staying
-        if entry.reaches_further or not domains.isdisjoint(entry.domains)
+        if entry.reaches_further or not domains.isdisjoint(entry.domains.split())
     )
     in_part = (*gone, *new, *(register.entries[number] for number in chosen))
     chosen |= _some_of_each_login(staying, {hop for entry in in_part for hop in entry.next_hops})

@@ -21,7 +21,6 @@ from postconnector.sources.document import read_document
 from postconnector.sources.line_numbers import line_of
 from postconnector.sources.regular_file import read_regular_file
 
-DEFAULT_FILE = Path("/etc/postconnector/connectors.toml")
 _JSON_LIST = re.compile(rb"\s*\[\s*\{")
 _FIELD = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _LARGEST_FILE = 64 * 1024**2
@@ -62,7 +61,7 @@ class ConnectorsFile:
         problems = list(problems)
         if not problems:
             return ()
-        text = with_line_feeds(self.data.decode("utf-8"))
+        text = _with_line_feeds(self.data.decode("utf-8"))
         try:
             lines = (json_lines if self.is_json else toml_lines).locate(text)
         except RecursionError:  # nested so deeply that only the parser could follow
@@ -119,7 +118,7 @@ def _text(data: bytes) -> str:
             "the file begins with a byte order mark; save it as UTF-8 without one", 1
         )
     try:
-        return with_line_feeds(data.decode("utf-8"))
+        return _with_line_feeds(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _BrokenDocumentError("this line is not UTF-8; save the file as UTF-8", line) from None
@@ -169,6 +168,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def with_line_feeds(text: str) -> str:
+def _with_line_feeds(text: str) -> str:
     """CRLF ends a line just as LF does."""
     return text.replace("\r\n", "\n")

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from postconnector.certificates.store import fingerprint
+from postconnector.certificates.pem import fingerprint
 from postconnector.delivery.tls.names import UnreadableCertificateError, names_in
 from postconnector.model.plain_text import clean
 
