@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from postconnector.cli.publication import MANY_CONNECTORS
-from postconnector.postfix.host import PostfixHost
+from postconnector.postfix.host import PostfixHost, run_postfix_command
 from tests.demo.journey import compose
 from tests.lab.administrator import Administrator
 from tests.lab.loopback import free_address, free_port, wait_until
@@ -65,6 +65,17 @@ class Provider:
         assert plan.returncode in (0, 2), plan.stderr
         return plan.returncode == 2
 
+    def tables_are_as_postmap_builds_them(self) -> bool:
+        """Whether the live ones have what a table has that is built of their sources."""
+        return all(map(self._is_as_built, self.live.rglob("*.lmdb")))
+
+    def _is_as_built(self, built: Path) -> bool:
+        host = PostfixHost(self.administrator.host.config_directory)
+        source = self.administrator.folder / "built"
+        source.write_bytes(built.with_suffix("").read_bytes())
+        run_postfix_command("postmap", "-c", str(host.config_directory), f"lmdb:{source}")
+        return host.entries(f"lmdb:{source}") == host.entries(f"lmdb:{built.with_suffix('')}")
+
     def transport(self, key: str) -> str | None:
         return self._lookup("transport", key)
 
@@ -110,6 +121,7 @@ def test_what_changes_is_published_without_compiling_all(provider: Provider) -> 
     assert SMALL in provider.change(number=CHANGED)
     assert provider.transport(f"c{CHANGED}.test") is None
     assert not provider.is_planned()
+    assert provider.tables_are_as_postmap_builds_them()
     assert "nothing to change" in provider.apply()
 
 
@@ -150,6 +162,18 @@ def host_entry(provider: Provider) -> None:
 
 def broken_register(provider: Provider) -> None:
     (provider.live / "register").write_text("{")
+
+
+@pytest.mark.parametrize("become", [customer(CHANGED), customer(CHANGED, domain="new.test")])
+def test_a_table_that_somebody_has_built_is_built_anew(provider: Provider, become: str) -> None:
+    directory = str(provider.administrator.host.config_directory)
+    before = provider.transport("c3.test")
+    table = f"lmdb:{provider.live}/transport"
+    run_postfix_command("postmap", "-c", directory, "-d", "c3.test", table)
+    assert provider.transport("c3.test") is None
+    provider.change(become)
+    assert provider.transport("c3.test") == before
+    assert provider.tables_are_as_postmap_builds_them()
 
 
 @pytest.mark.parametrize("happens", [new_password, drift, host_entry, broken_register])

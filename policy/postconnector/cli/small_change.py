@@ -10,6 +10,7 @@ from pathlib import Path
 from postconnector.cli.program import this_program
 from postconnector.cli.publication import host_entries, named_domains, prepare
 from postconnector.daemon.endpoint import Endpoint
+from postconnector.postfix.built_table import built_file, fingerprint_of_file
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
 from postconnector.postfix.generations import REGISTER, live_folder
@@ -25,7 +26,7 @@ from postconnector.postfix.inputs import (
 from postconnector.postfix.local_routing import LocalRouting, UnknownAddressError
 from postconnector.postfix.own_domains import OwnDomains, OwnNames
 from postconnector.postfix.part import Part, Published, whole_after
-from postconnector.postfix.plan import read_live
+from postconnector.postfix.plan import is_published, read_live
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.publish import Publication
 from postconnector.postfix.register import (
@@ -70,8 +71,9 @@ def prepare_for_apply(
         publication, endpoint = _prepare_change(path, host)
     except (NeedsAllError, *_CANT_TELL):
         return prepare(path, host, progress)
-    compiled = len(publication.local.organization.connectors)
-    progress.says(f"compiled {compiled} connectors: the change does not concern the others")
+    if not is_published(publication.before, publication.rendered):
+        compiled = len(publication.local.organization.connectors)
+        progress.says(f"compiled {compiled} connectors: the change does not concern the others")
     return publication, endpoint
 
 
@@ -87,6 +89,8 @@ def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoin
         change, now = small_change(then, read_bytes(path))
         _require_passwords(published, change, folder)
         facts = asked()
+    if not change.gone and not change.new:
+        _require_built(published, live, facts)
     cut = cut_out(published.register, change, _new_entries(now, change, facts))
     before, after = _routing(cut.before(then), facts), _routing(cut.after(now), facts)
     around = _look_around(host, facts, after, published.register)
@@ -152,6 +156,13 @@ def _read_published(host: PostfixHost, live: Path) -> Published:
     if fingerprints(found.files) != register.files:
         raise NeedsAllError("what is published was changed")
     return Published(found, register)
+
+
+def _require_built(published: Published, live: Path, facts: PostfixFacts) -> None:
+    """Where nothing is asked of the tables, as nothing comes, they are as they were built."""
+    for name, known in published.register.built.items():
+        if fingerprint_of_file(built_file(facts, live / name)) != known:
+            raise NeedsAllError(f"somebody has built {name}")
 
 
 def _new_entries(entries: Entries, change: ChangedEntries, facts: PostfixFacts) -> list[Entry]:

@@ -58,16 +58,16 @@ class Cut:
 
 
 def small_change(published: Entries, connectors_file: bytes) -> tuple[ChangedEntries, Entries]:
-    """Find the connectors that change, and where those of the file stand.
+    """Find the connectors that change, if any, and where those of the file stand.
 
-    Raises NeedsAllError where there are none, or many, or more is changed.
+    Raises NeedsAllError where there are many, or more is changed.
     """
     found = changed_entries(published, connectors_file)
     if found is None:
         raise NeedsAllError("more changes than connectors, or they can't be told apart")
     change, entries = found
-    if not 0 < max(change.gone, change.new) <= _MOST_CHANGED:
-        raise NeedsAllError("none of the connectors changes, or many do")
+    if max(change.gone, change.new) > _MOST_CHANGED:
+        raise NeedsAllError("many of the connectors change")
     return change, entries
 
 
