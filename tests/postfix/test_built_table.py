@@ -11,7 +11,7 @@ from postconnector.postfix.built_table import (
     fingerprint_of_file,
 )
 from postconnector.postfix.facts import PostfixFacts
-from postconnector.postfix.host import PostfixHost
+from postconnector.postfix.host import PostfixHost, write_text
 from postconnector.postfix.quoting import table_source
 from postconnector.postfix.rendered import TableChange
 
@@ -25,12 +25,13 @@ class Tables:
     """A live table, and a place for the next."""
 
     def __init__(self, folder: Path, map_type: str) -> None:
-        (folder / "main.cf").write_text("compatibility_level = 3.6\n")
+        write_text(folder / "main.cf", "compatibility_level = 3.6\n")
         self.facts = PostfixFacts(folder, folder, (3, 7), map_type)
         self.live, self.next = folder / "live", folder / "next"
         self.live.write_text(table_source(tuple(BEFORE.items())))
         self.next.write_text(table_source(tuple(AFTER.items())))
-        build_table(self.facts, self.live)
+        with build_table(self.facts, self.live) as built:
+            built()
 
     def change(self, gone: tuple[str, ...] = GONE, *, built: str | None = None) -> bool:
         """Have the live one changed to the next; `built`: what it should have been."""

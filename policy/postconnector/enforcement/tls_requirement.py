@@ -57,7 +57,14 @@ class TlsRequirement:
     name: NameSource | None = None
 
 
-_MUTUAL_TLS = TlsRequirement(Starttls.REQUIRED, chain=True, name=NameSource.RECIPIENT_DOMAIN)
+_NEVER = TlsRequirement(Starttls.NEVER)
+_IF_OFFERED = TlsRequirement(Starttls.IF_OFFERED)
+_ENCRYPTED = TlsRequirement(Starttls.REQUIRED)
+_TRUSTED = TlsRequirement(Starttls.REQUIRED, chain=True)
+_NAMED = {
+    name: TlsRequirement(Starttls.REQUIRED, chain=True, name=name)
+    for name in (NameSource.TLS_DOMAIN, NameSource.RECIPIENT_DOMAIN, NameSource.NEXT_HOP)
+}
 
 
 def tls_requirement(connector: SendConnector) -> TlsRequirement:
@@ -67,16 +74,15 @@ def tls_requirement(connector: SendConnector) -> TlsRequirement:
     smart host could write the name into a certificate of their own, and be told the password.
     """
     if connector.ignore_starttls:
-        return TlsRequirement(Starttls.NEVER)
+        return _NEVER
     if connector.tls_auth_level is TlsAuthLevel.DOMAIN_VALIDATION:
         named = connector.tls_domain is not None
-        name = NameSource.TLS_DOMAIN if named else NameSource.RECIPIENT_DOMAIN
-        return TlsRequirement(Starttls.REQUIRED, chain=True, name=name)
+        return _NAMED[NameSource.TLS_DOMAIN if named else NameSource.RECIPIENT_DOMAIN]
     if connector.smart_host_auth_mechanism is SmartHostAuthMechanism.BASIC_AUTH_REQUIRE_TLS:
-        return TlsRequirement(Starttls.REQUIRED, chain=True, name=NameSource.NEXT_HOP)
+        return _NAMED[NameSource.NEXT_HOP]
     if connector.tls_auth_level is TlsAuthLevel.CERTIFICATE_VALIDATION:
-        return TlsRequirement(Starttls.REQUIRED, chain=True)
-    return TlsRequirement(Starttls.REQUIRED if connector.require_tls else Starttls.IF_OFFERED)
+        return _TRUSTED
+    return _ENCRYPTED if connector.require_tls else _IF_OFFERED
 
 
 def mutual_tls_domains(connector: SendConnector, settings: OrganizationSettings) -> tuple[str, ...]:
@@ -91,7 +97,7 @@ def requirement_to(
 ) -> TlsRequirement:
     """What is demanded for mail to one domain (as `model.domain.recipient_domain` has it)."""
     if domain in {each.lower() for each in mutual_tls_domains(connector, settings)}:
-        return _MUTUAL_TLS
+        return _NAMED[NameSource.RECIPIENT_DOMAIN]
     return tls_requirement(connector)
 
 

@@ -6,11 +6,19 @@ takes a tenth of the time. Only of a live one that is what we built, and the ans
 
 import hashlib
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.generations import BUILT_SUFFIXES
-from postconnector.postfix.host import PostfixError, PostfixHost, run_postfix_command, settle
+from postconnector.postfix.host import (
+    PostfixError,
+    PostfixHost,
+    run_postfix_command,
+    settle,
+    started_postfix_command,
+)
 from postconnector.postfix.quoting import table_source
 from postconnector.postfix.rendered import TableChange
 
@@ -18,13 +26,13 @@ _CHANGEABLE = ("lmdb", "hash")
 """A cdb can't be."""
 
 
-def build_table(facts: PostfixFacts, source: Path) -> None:
+def build_table(facts: PostfixFacts, source: Path) -> AbstractContextManager[Callable[[], object]]:
     """Have postmap(1) build a table, with the access rights of its source.
 
-    Raises PostfixError.
+    It is to be waited for; that raises PostfixError.
     """
     settle(source)
-    _postmap(facts, _table(facts, source))
+    return started_postfix_command(*_postmap(facts), _table(facts, source))
 
 
 def change_table(facts: PostfixFacts, source: Path, live_source: Path, change: TableChange) -> bool:
@@ -54,9 +62,11 @@ def _is_changed(facts: PostfixFacts, source: Path, change: TableChange) -> bool:
         return True
     table = _table(facts, source)
     if change.gone:
-        _postmap(facts, "-d", "-", table, standard_input="".join(f"{k}\n" for k in change.gone))
+        keys_gone = "".join(f"{key}\n" for key in change.gone)
+        run_postfix_command(*_postmap(facts), "-d", "-", table, standard_input=keys_gone)
     if new:
-        _postmap(facts, "-i", table, standard_input=table_source(change.new))
+        entries = table_source(change.new)
+        run_postfix_command(*_postmap(facts), "-i", table, standard_input=entries)
     return PostfixHost(facts.config_directory).lookup_all(table, keys) == new
 
 
@@ -75,6 +85,5 @@ def _table(facts: PostfixFacts, source: Path) -> str:
     return f"{facts.map_type}:{source}"
 
 
-def _postmap(facts: PostfixFacts, *arguments: str, standard_input: str = "") -> None:
-    command = ("postmap", "-c", str(facts.config_directory), *arguments)
-    run_postfix_command(*command, standard_input=standard_input)
+def _postmap(facts: PostfixFacts) -> tuple[str, ...]:
+    return ("postmap", "-c", str(facts.config_directory))

@@ -3,7 +3,9 @@
 import grp
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from postconnector.postfix.built_table import (
@@ -31,6 +33,7 @@ from postconnector.sources.writing.files import sync
 
 _KEPT_GENERATIONS = 10
 _BUILDING = "building"
+_TABLES_AT_ONCE = 4
 
 
 def next_number(facts: PostfixFacts) -> int:
@@ -48,12 +51,13 @@ def build_folder(
     folder: Path,
     files: Mapping[str, GenerationFile],
     about: About,
-    register: Register | None = None,
+    register: Callable[[], Register | None] = lambda: None,
     live: Path | None = None,
 ) -> None:
     """Write files and build tables, as a folder that is there whole or not at all.
 
-    `live`: the folder that is in force. Raises OSError or PostfixError.
+    `register`: what is to be noted of them, made while tables are built. `live`: the folder that is
+    in force. Raises OSError or PostfixError.
     """
     make_directory(folder.parent, 0o755)
     building = folder.with_name(_BUILDING)
@@ -61,13 +65,20 @@ def build_folder(
     shutil.rmtree(folder, ignore_errors=True)
     make_directory(building, 0o755)
     try:
-        for name, file in files.items():
-            _write_file(building / name, file)
-            if file.is_table:
-                _build_table(facts, building / name, file, (live or folder) / name)
+        with ExitStack() as enter:
+            under_way: deque[Callable[[], object]] = deque()
+            for name, file in files.items():
+                _write_file(building / name, file)
+                if file.is_table and not _is_changed(facts, building, live, name, file):
+                    if len(under_way) == _TABLES_AT_ONCE:
+                        under_way.popleft()()
+                    under_way.append(enter.enter_context(build_table(facts, building / name)))
+            noted = register()
+            for built in under_way:
+                built()
         _write_file(building / ABOUT, GenerationFile(about.data()))
-        if register is not None:
-            noted = register.with_built(_built_fingerprints(facts, building, files))
+        if noted is not None:
+            noted = noted.with_built(_built_fingerprints(facts, building, files))
             _write_file(building / REGISTER, GenerationFile(noted.data(), secret=True))
         for path in building.rglob("*"):
             sync(path)
@@ -145,11 +156,13 @@ def agent_group() -> int:
         ) from None
 
 
-def _build_table(
-    facts: PostfixFacts, source: Path, file: GenerationFile, live_source: Path
-) -> None:
-    if file.change is None or not change_table(facts, source, live_source, file.change):
-        build_table(facts, source)
+def _is_changed(
+    facts: PostfixFacts, folder: Path, live: Path | None, name: str, file: GenerationFile
+) -> bool:
+    """Whether a table of the folder was made out of the live one."""
+    if live is None or file.change is None:
+        return False
+    return change_table(facts, folder / name, live / name, file.change)
 
 
 def _built_fingerprints(

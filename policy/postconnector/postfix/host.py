@@ -205,6 +205,19 @@ def run_postfix_command(*command: str, standard_input: str = "") -> str:
     return result.stdout
 
 
+@contextmanager
+def started_postfix_command(*command: str) -> Iterator[Callable[[], str]]:
+    """The same, with something else to do until its end is waited for."""
+    with _started(command) as process:
+
+        def output() -> str:
+            result = _result(command, process)
+            _raise_unless_done(command, result)
+            return result.stdout
+
+        yield output
+
+
 def warnings_of(*command: str) -> list[str]:
     """Run a command of Postfix for what it complains about on standard error."""
     result = _run(command)
@@ -253,19 +266,15 @@ def settle(path: Path) -> None:
 def _asked(
     directory: Path, questions: Iterable[Sequence[str]]
 ) -> Iterator[Callable[[], list[str]]]:
-    """Have postconf(1) answer several questions beside each other, until the answers are called
-    for.
-    """
-    commands = [("postconf", "-c", str(directory), *question) for question in questions]
-
-    def answer(command: Sequence[str], process: "subprocess.Popen[str]") -> str:
-        result = _result(command, process)
-        _raise_unless_done(command, result)
-        return result.stdout
-
+    """Have postconf(1) answer several questions beside each other."""
     with ExitStack() as enter:
-        processes = [enter.enter_context(_started(command)) for command in commands]
-        yield lambda: list(map(answer, commands, processes))
+        answers = [
+            enter.enter_context(
+                started_postfix_command("postconf", "-c", str(directory), *question)
+            )
+            for question in questions
+        ]
+        yield lambda: [answer() for answer in answers]
 
 
 def _parameters(output: str) -> dict[str, str]:

@@ -193,7 +193,7 @@ class _Publishing:
             files[CERTIFICATE_STATES] = replace(
                 states, data=withholding(states.data, self._withheld)
             )
-        register, live = self._publication.register(), self._publication.live
+        register, live = self._publication.register, self._publication.live
         build_folder(self._facts, self._generation, files, about, register, live)
         if self._stand_in is not None:
             build_folder(self._facts, self._beside, self._stand_in.files, about)
