@@ -120,9 +120,7 @@ HOSTILE = (
 ALPHABET = "ab $${}()[]%-#\"'\\,=:;!<>|@/\t\n\r\u00e9\u00a0"
 hostile_text = st.one_of(st.sampled_from(HOSTILE), st.text(ALPHABET, max_size=12))
 
-generated = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+generated = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def postfix(*command: str, standard_input: str = "") -> str:
@@ -447,9 +445,7 @@ def test_a_property_is_never_syntax(folder: Path, path: tuple[str | int, ...], t
 
 
 @pytest.mark.parametrize("path", [("name",), ("authentication_credential", "user_name")])
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile_text)
 def test_a_generated_text_is_never_syntax(
     folder: Path, path: tuple[str | int, ...], text: str

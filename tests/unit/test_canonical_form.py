@@ -219,7 +219,7 @@ def as_shown(document: Properties, organization: Organization) -> Properties:
     return {"Organization": document["organization"], "SendConnectors": shown}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(documents())
 def test_what_is_shown_is_read_back(document: Properties) -> None:
     organization, warnings = read(document)
@@ -234,7 +234,7 @@ def test_what_is_shown_is_read_back(document: Properties) -> None:
     assert as_shown(document, again) == shown
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents())
 def test_a_newer_exchange_shows_nothing_that_an_older_one_refuses(document: Properties) -> None:
     """With the defaults of its own properties, which the older one does not have."""
@@ -263,7 +263,7 @@ def test_show_as_json_is_a_file_that_shows_the_same(
 ) -> None:
     path = tmp_path_factory.mktemp("shown") / "connectors"
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(documents())
     def shows_the_same(document: Properties) -> None:
         path.write_text(json.dumps(document))

@@ -87,7 +87,7 @@ def transport_lookup(table: Mapping[str, str], domain: str) -> str | None:
 OWN_DOMAINS = ("a.com", "b.a.com", "x.a.com", "net", "elsewhere.org")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(organizations(), st.sets(st.sampled_from(OWN_DOMAINS), max_size=3))
 def test_postfix_routes_small_messages_as_the_selection_does(
     connectors: Sequence[SendConnector], own: set[str]
@@ -458,7 +458,7 @@ def test_the_log_tag_begins_as_the_hosts_does() -> None:
     assert service_settings({}, host)["syslog_name"] == "postfix-out/pc-test"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(organizations())
 def test_the_settings_of_one_connector_do_not_depend_on_the_others(
     connectors: Sequence[SendConnector],

@@ -112,14 +112,14 @@ files = st.builds(
 any_text = st.text(st.characters(blacklist_categories=())).filter(lambda text: "#" not in text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(files, any_text))
 def test_any_file_comes_out_as_it_was(text: str) -> None:
     assert without_ours(main_cf_with(text, OURS)) == text
     assert without_ours(master_cf_with(text, service_entries(SERVICES, "y"))) == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(files)
 def test_doing_it_twice_is_doing_it_once(text: str) -> None:
     once = main_cf_with(text, OURS)
@@ -154,7 +154,7 @@ def test_postfix_reads_our_values_once_and_the_hosts_others(text: str) -> None:
     assert_read_as_both(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(files)
 def test_postfix_reads_our_values_once_and_the_hosts_others_in_any_file(text: str) -> None:
     assume(not continues_nothing(text))
@@ -209,7 +209,7 @@ def test_what_an_administrator_adds_below_our_block_is_a_line_of_its_own() -> No
     assert read_main_cf(without_ours(text)) == [("a", "1"), ("b", "2")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(files, st.sets(st.sampled_from(SERVICES)))
 def test_the_entries_of_our_block_are_read_back(text: str, services: set[Service]) -> None:
     entries = service_entries(services, "y")

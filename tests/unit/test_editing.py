@@ -294,7 +294,7 @@ PROPERTIES = st.dictionaries(st.sampled_from(["port", "comment", "enabled", "fqd
 FILLERS = st.sampled_from(["", "\n", "# about the next\n", "\n# far\n\n# near\n", "[host]\n\n"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(NAMES, PROPERTIES), max_size=4, unique_by=lambda c: c[0].casefold()),
     st.lists(FILLERS, min_size=4, max_size=4),

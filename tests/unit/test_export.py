@@ -140,7 +140,7 @@ def read(text: str) -> Organization:
     return file.organization
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(organizations())
 def test_toml_and_json_are_read_again_as_the_same(organization: Organization) -> None:
     assert read(organization_as_toml(organization)) == organization
@@ -149,7 +149,7 @@ def test_toml_and_json_are_read_again_as_the_same(organization: Organization) ->
     assert json.dumps(organization_as_json(read(written))) == written
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(organizations())
 def test_commands_recreate_the_connectors(organization: Organization) -> None:
     assume(organization.connectors)

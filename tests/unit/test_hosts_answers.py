@@ -79,7 +79,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(events, max_size=30))
 def test_nothing_is_kept_too_long_nor_too_much(happened: list[tuple[object, ...]]) -> None:
     clock = Clock()
@@ -145,7 +145,7 @@ def test_what_is_no_name_of_a_host(name: str) -> None:
     assert not is_host_name(name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=30))
 def test_names_of_hosts_are_safe_to_show(text: str) -> None:
     if is_host_name(text):

@@ -232,5 +232,5 @@ class ManyConnections(RuleBasedStateMachine):
             assert not expected
 
 
-ManyConnections.TestCase.settings = settings(max_examples=50, deadline=None)
+ManyConnections.TestCase.settings = settings(max_examples=50)
 TestManyConnections = ManyConnections.TestCase

@@ -269,7 +269,7 @@ own_hosts = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mail_hosts(), own_hosts, st.sampled_from([None, 4, 6]), st.integers(0, 3))
 def test_the_order(hosts: list[MailHost], own: OwnHost, family: Family | None, seed: int) -> None:
     ours = min(

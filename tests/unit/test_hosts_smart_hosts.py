@@ -38,7 +38,7 @@ def test_not_endlessly_many_connectors() -> None:
     assert len(turns) == 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from("xy"), max_size=40), st.integers(1, 5))
 def test_each_gets_its_share(keys: list[str], count: int) -> None:
     turns = RoundRobin()

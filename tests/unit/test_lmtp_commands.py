@@ -183,7 +183,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60) | st.lists(words, max_size=20).map(lambda w: "".join(w).encode()))
 def test_any_line_is_a_command_or_refused(line: bytes) -> None:
     try:

@@ -110,7 +110,7 @@ def test_what_is_no_line_end_or_nul_becomes_a_blank(
     assert read(data) == (message, b"", stray)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(awkward, st.lists(st.integers(0, 60)))
 @example(b"\r\n.\r\n.\r\n", [1, 2, 3, 4, 5, 6, 7])
 def test_whatever_the_pieces_it_is_what_it_is_line_by_line(data: bytes, cuts: list[int]) -> None:
@@ -126,7 +126,7 @@ def test_whatever_the_pieces_it_is_what_it_is_line_by_line(data: bytes, cuts: li
     assert read(data + b"\r\n.\r\n")[2] >= stray
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(alphabet=".aé", max_size=4)), st.lists(st.integers(0, 60)), awkward)
 def test_dot_stuffing_is_undone(lines: list[str], cuts: list[int], rest: bytes) -> None:
     message = "".join(f"{line}\r\n" for line in lines).encode()

@@ -222,7 +222,7 @@ streams = st.lists(fragments, max_size=25).map(b"".join) | st.binary(max_size=50
 small = Limits(message_size=60, recipients=2, bad_commands=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams, st.lists(st.integers(0, 400)))
 def test_the_pieces_do_not_count(data: bytes, cuts: list[int]) -> None:
     places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
@@ -231,7 +231,7 @@ def test_the_pieces_do_not_count(data: bytes, cuts: list[int]) -> None:
     assert run(*pieces, limits=unlimited) == run(data, limits=unlimited)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(streams)
 def test_whatever_comes_every_reply_is_clean_and_events_are_in_order(data: bytes) -> None:
     steps = run(data, limits=small)

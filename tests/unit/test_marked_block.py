@@ -86,7 +86,7 @@ def test_an_editor_that_writes_other_line_ends_takes_nothing_away() -> None:
 PIECES = (BEGIN, END, "biff = no", "  continued", f"x = {OWN}/live/x", "# comment", "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.sampled_from(["", "\n"]))
 def test_whatever_is_in_order_loses_no_line_of_the_hosts(lines: list[str], last: str) -> None:
     text = "\n".join(lines) + last

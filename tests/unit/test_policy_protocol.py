@@ -101,7 +101,7 @@ def outline_of(request: Request) -> Outline:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(SAMPLES), st.integers(0, 700), st.binary(max_size=5))
 def test_an_outline_is_that_of_the_whole_request(path: Path, place: int, put: bytes) -> None:
     usual = path.read_bytes()
@@ -246,7 +246,7 @@ attributes = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(attributes, max_size=5), st.lists(st.integers(0, 300)))
 def test_the_pieces_do_not_count(requests: list[Request], cuts: list[int]) -> None:
     data = "".join(
@@ -264,7 +264,7 @@ def test_the_pieces_do_not_count(requests: list[Request], cuts: list[int]) -> No
     assert not parser.pending
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary())
 def test_any_bytes_are_requests_or_refused(data: bytes) -> None:
     try:

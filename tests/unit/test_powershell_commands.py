@@ -438,7 +438,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(pieces).map("".join))
 def test_random_text_is_read_or_refused(text: str) -> None:
     for read in (read_commands, read_dsc):

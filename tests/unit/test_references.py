@@ -44,7 +44,7 @@ def staged(connectors: Sequence[SendConnector]) -> tuple[Compiled, Rendered]:
     return compiled, render(compiled, FACTS, ConfigurationFiles("", ""), b"")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(organizations())
 def test_whatever_is_compiled_is_whole(connectors: Sequence[SendConnector]) -> None:
     assert list(broken_references(*staged(connectors), FACTS)) == []

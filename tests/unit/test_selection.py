@@ -227,7 +227,7 @@ def precision(address: str) -> tuple[int, int]:
     return 2, 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(organizations())
 def test_as_documented(connectors: Sequence[SendConnector]) -> None:
     table = routing_table(connectors)
@@ -236,7 +236,7 @@ def test_as_documented(connectors: Sequence[SendConnector]) -> None:
         assert selected == documented(connectors, domain, size or 1), (domain, size)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(organizations(), st.randoms(use_true_random=False))
 def test_the_order_in_the_file_does_not_count(
     connectors: Sequence[SendConnector], random: Random
@@ -248,7 +248,7 @@ def test_the_order_in_the_file_does_not_count(
         assert one.select(f"bob@{domain}", size) == other.select(f"bob@{domain}", size)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(organizations())
 def test_up_to_the_smallest_limit_size_changes_nothing(
     connectors: Sequence[SendConnector],
@@ -259,7 +259,7 @@ def test_up_to_the_smallest_limit_size_changes_nothing(
         assert table.select(f"bob@{domain}", size) == table.select(f"bob@{domain}")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(organizations(), st.sampled_from(RECIPIENT_DOMAINS))
 def test_the_explanation_agrees_with_the_selection(
     connectors: Sequence[SendConnector], domain: str

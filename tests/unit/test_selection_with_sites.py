@@ -424,7 +424,7 @@ class Dice:
         }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**64))
 def test_as_the_naive_selector(seed: int) -> None:
     dice = Dice(seed)

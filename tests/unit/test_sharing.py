@@ -101,7 +101,7 @@ several = st.lists(
 
 
 @pytest.mark.usefixtures("_few_own_services")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(several)
 def test_each_next_hop_gets_what_its_connector_says(
     drawn: Sequence[tuple[dict[str, object], dict[str, object], list[str], str | None]],

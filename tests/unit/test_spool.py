@@ -111,9 +111,7 @@ def test_properties(tmp_path: Path, data: bytes, is_8bit: bool, has_8bit_header:
     assert (in_bytes.is_8bit, in_bytes.has_8bit_header) == expected
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"\xe9"])).map(b"".join),
     st.lists(st.integers(0, 40)),

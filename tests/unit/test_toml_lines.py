@@ -267,7 +267,7 @@ def _paths(value: Any, path: DocumentPath = ()) -> set[DocumentPath]:
     return {path}.union(*(_paths(child, (*path, key)) for key, child in children))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(documents(), st.sampled_from(["\n", "\r\n"]))
 def test_generated_documents(document: tuple[str, Mapping[DocumentPath, int]], end: str) -> None:
     text, expected = document

@@ -118,7 +118,7 @@ def way(host: Host, wanted: Sequence[tuple[Wanted, int]]) -> Iterator[tuple[Host
             host = reached
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(publications(), st.integers(0, 9)), min_size=1, max_size=4))
 def test_the_host_has_the_old_or_the_new_configuration_at_every_step(
     wanted: list[tuple[Wanted, int]],
@@ -128,7 +128,7 @@ def test_the_host_has_the_old_or_the_new_configuration_at_every_step(
         assert host.effect() in (before.effect(), new.effect())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(publications(), st.integers(0, 9)), max_size=3), publications())
 def test_publishing_again_finishes_it_wherever_it_was_killed(
     killed: list[tuple[Wanted, int]], last: Wanted
@@ -140,7 +140,7 @@ def test_publishing_again_finishes_it_wherever_it_was_killed(
     assert host.live == last.routes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(publications(), publications())
 def test_no_service_in_use_changes_or_goes(first: Wanted, second: Wanted) -> None:
     """Processes go on with the old tables for a while: what these name has to be there."""

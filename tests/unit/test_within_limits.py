@@ -24,7 +24,7 @@ def short_way(connectors: Sequence[SendConnector]) -> tuple[WithinLimits, Routin
     return WithinLimits(organization, routing), routing
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     organizations(),
     st.lists(

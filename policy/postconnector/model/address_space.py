@@ -87,17 +87,15 @@ class AddressSpace(_AddressSpaceFields):
         """Read what is a domain, or *. and a domain, each; None if any is something else."""
         if {*map(type, texts)} != {str} or max(map(len, texts)) > _LONGEST_PLAIN:
             return None
-        lines = "".join([f"{text}\n" for text in texts])
+        lines = "\n".join([*texts, ""])
         if _PLAIN.fullmatch(lines) is None or lines.count("\n") != len(texts):
             return None
+        new, exact, wildcard = tuple.__new__, Specificity.EXACT, Specificity.WILDCARD
         return tuple(
             [
-                tuple.__new__(
-                    cls,
-                    (text, 1, SMTP, Specificity.WILDCARD, address[2:], _NO_ATTRIBUTES)
-                    if address[0] == "*"
-                    else (text, 1, SMTP, Specificity.EXACT, address, _NO_ATTRIBUTES),
-                )
+                new(cls, (text, 1, SMTP, wildcard, address[2:], _NO_ATTRIBUTES))
+                if address[0] == "*"
+                else new(cls, (text, 1, SMTP, exact, address, _NO_ATTRIBUTES))
                 for text, address in zip(texts, lines.lower().splitlines(), strict=True)
             ]
         )

@@ -6,8 +6,8 @@ import re
 
 import idna
 
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-PLAIN_DOMAIN = re.compile(rf"(?:{_LABEL.pattern}[.])*(?=[A-Za-z]){_LABEL.pattern}")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}+(?<!-)")
+PLAIN_DOMAIN = re.compile(rf"(?:{_LABEL.pattern}[.])*+(?=[A-Za-z]){_LABEL.pattern}")
 """What nearly every domain is, found right in one step (its length aside)."""
 
 _PLAIN_ADDRESS = re.compile(

@@ -157,8 +157,10 @@ class OrganizationSettings(BaseModel):
 
     def is_on_edge(self, connector: SendConnector) -> bool:
         """Whether Edge servers carry a connector out: its source servers, or all there are."""
+        if not self.servers:
+            return False
         sources = self.source_servers(connector) or self.servers
-        return bool(sources) and all(server.is_edge for server in sources)
+        return all(server.is_edge for server in sources)
 
     def subscribed_site(self, server: Server) -> str | None:
         """The site that an Edge server is subscribed to."""

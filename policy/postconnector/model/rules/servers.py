@@ -44,19 +44,19 @@ def _address_space_types(
     connector: SendConnector, settings: OrganizationSettings
 ) -> Iterator[Finding]:
     """V14, V21."""
-    on_edge = settings.is_on_edge(connector)
-    for space in connector.address_spaces:
-        if on_edge and not space.is_smtp:
-            yield Finding(
-                "address_spaces",
-                f"{space}: on an Edge server the type of an address space must be SMTP",
-            )
-        if not on_edge and space.specificity is Specificity.ACCEPTED_DOMAINS:
-            yield Finding(
-                "address_spaces",
-                "-- (all accepted domains) can only be used on an Edge server; write the domains,"
-                f" or {_EDGE}",
-            )
+    if settings.is_on_edge(connector):
+        for space in connector.address_spaces:
+            if not space.is_smtp:
+                yield Finding(
+                    "address_spaces",
+                    f"{space}: on an Edge server the type of an address space must be SMTP",
+                )
+    elif Specificity.ACCEPTED_DOMAINS in [s.specificity for s in connector.address_spaces]:
+        yield Finding(
+            "address_spaces",
+            "-- (all accepted domains) can only be used on an Edge server; write the domains,"
+            f" or {_EDGE}",
+        )
 
 
 @rule_for(RULES, "smart_hosts", "source_transport_servers")
