@@ -3,6 +3,7 @@
 `plan` always compiles all, so that it finds nothing to do is what counts.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,11 +17,12 @@ from tests.lab.administrator import Administrator
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.peers import plain_receiver
 from tests.postfix.conftest import HostMaker
-from tests.postfix.test_killed_apply import under_strace
+from tests.postfix.test_killed_apply import logged_calls, under_strace
 
 CUSTOMERS = range(MANY_CONNECTORS)
 CHANGED = 470
 SMALL = "the change does not concern the others"
+_TAKING_SPACE = "write,mkdir,symlink,link,linkat,sendfile,copy_file_range"
 
 
 def customer(number: int, *, more: str = "", **other: str) -> str:
@@ -44,12 +46,14 @@ class Provider:
         self.connectors = [customer(number) for number in CUSTOMERS]
         for number in CUSTOMERS:
             administrator.store_password(str(number), f"password of {number}")
-        self.head = ""
         assert SMALL not in self.apply()
+
+    def write(self) -> None:
+        self.administrator.write_connectors("\n".join(self.connectors))
 
     def apply(self) -> str:
         """Publish; what apply says."""
-        self.administrator.write_connectors("\n".join((self.head, *self.connectors)))
+        self.write()
         result = self.administrator.run("apply")
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout + result.stderr
@@ -195,7 +199,7 @@ def test_killed_in_a_small_change_the_next_apply_finishes(provider: Provider, ca
     """At the first rename, that of the built generation, and when the link to it is replaced."""
     before = provider.transport(f"c{CHANGED}.test")
     provider.connectors[CHANGED] = customer(CHANGED, domain="new.test")
-    provider.administrator.write_connectors("\n".join((provider.head, *provider.connectors)))
+    provider.write()
     fault = f"inject=rename:signal=KILL:when={call}"
     killed = under_strace(provider.administrator, "apply", "rename", "-e", fault)
     assert killed.returncode != 0
@@ -206,9 +210,32 @@ def test_killed_in_a_small_change_the_next_apply_finishes(provider: Provider, ca
     assert not provider.is_planned()
 
 
+def test_a_full_disk_leaves_everything_as_it_was(provider: Provider, tmp_path: Path) -> None:
+    administrator = provider.administrator
+    log = tmp_path / "strace"
+    provider.connectors[CHANGED] = customer(CHANGED, domain="new0.test")
+    provider.write()
+    assert under_strace(administrator, "apply", _TAKING_SPACE, log=log).returncode == 0
+    below = f"{administrator.host.config_directory}/"
+    calls = [call for call in logged_calls(log) if below in call.text and " = -1 " not in call.text]
+    assert {"sendfile", "write", "mkdir", "symlink"} <= {call.name for call in calls}
+    live = provider.live.readlink()
+    provider.connectors[CHANGED] = customer(CHANGED, domain="new1.test")
+    provider.write()
+    for call in calls:
+        fault = call.injection("error=ENOSPC")
+        failed = under_strace(administrator, "apply", _TAKING_SPACE, *fault)
+        assert (failed.returncode, SMALL in failed.stdout) == (os.EX_IOERR, True), call.text
+        assert provider.live.readlink() == live, call.text
+        assert provider.transport("new0.test") is not None
+        assert not (provider.live.parent / "unfinished").exists(), call.text
+    assert SMALL in provider.apply()
+    assert provider.transport("new1.test") is not None
+
+
 def test_what_is_wrong_is_said_as_ever(provider: Provider) -> None:
     provider.connectors[CHANGED] = customer(CHANGED, name="Customer 3")
-    provider.administrator.write_connectors("\n".join(("", *provider.connectors)))
+    provider.write()
     refused = provider.administrator.run("apply")
     assert refused.returncode == 78
     assert "connector number 4 has this name too" in refused.stderr
