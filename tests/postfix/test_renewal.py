@@ -5,6 +5,7 @@ no TLS there, and agent.test by the agent.
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -25,10 +26,12 @@ from tests.lab.administrator import Administrator
 from tests.lab.agent_connectors import by_smart_hosts
 from tests.lab.certificates import CertificateAuthority, IssuedCertificate
 from tests.lab.child import Child
+from tests.lab.command import POSTCONNECTOR
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.maillog import Delivery
 from tests.lab.tls_peer import SeenSession, TlsPeer
 from tests.postfix.conftest import HostMaker
+from tests.postfix.test_adversity import instead_of
 
 DAY = timedelta(days=1)
 NAME = (
@@ -231,6 +234,25 @@ def test_renew_takes_the_published_connectors_and_no_edit(
     assert len(renew(host)) == 1
     assert (live(host) / "connectors.toml").read_bytes() == published
     assert shown(host, peer, "native.test") == sha256(new)
+
+
+def test_an_apply_meanwhile_is_not_taken_back(
+    host: Administrator, peer: TlsPeer, issue: IssueOwn
+) -> None:
+    host.store_certificate("smtp", issue(-9))
+    host.publish(native(peer))
+    host.store_certificate("smtp", issue())
+    newer, once = host.folder / "newer.toml", host.folder / "once"
+    newer.write_text(native(peer, f"{NAME}\nmax_message_size = '1 MB'"))
+    once.touch()
+    other = (
+        f"PATH={os.environ['PATH']} {shlex.join(POSTCONNECTOR)} -c {newer}"
+        f" --config-directory {host.host.config_directory} apply >&2"
+    )
+    path = instead_of(host, "postconf", f"if rm {once} 2>/dev/null; then {other}; fi")
+    result = host.run("renew", path=path)
+    assert (result.returncode, "try again" in result.stderr) == (os.EX_TEMPFAIL, True), result
+    assert (live(host) / "connectors.toml").read_bytes() == newer.read_bytes()
 
 
 def test_rollback_passes_renewals_by(host: Administrator, peer: TlsPeer, issue: IssueOwn) -> None:

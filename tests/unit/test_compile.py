@@ -132,6 +132,7 @@ def test_postfix_routes_small_messages_as_the_selection_does(
             },
         ),
         (["xn--0.example"], {"xn--0.example": "pc-test:"}),
+        (["xn--strae-oqa.example"], {"xn--strae-oqa.example": "pc-test:"}),
         (["*"], {}),
     ],
 )
@@ -643,6 +644,12 @@ def test_a_content_filter_that_is_none_is_refused() -> None:
             {"require_tls": True},
             replace(facts(smtp_tls_per_site="hash:/x"), version=(3, 9)),
             "turn it into smtp_tls_policy_maps",
+        ),
+        (
+            {"address_spaces": ["*.xn--strae-oqa.example"]},
+            FACTS,
+            "names xn--strae-oqa.example: mail to straße.example, written so (SMTPUTF8), is mail to"
+            " strasse.example for Postfix",
         ),
         (
             VALIDATION,

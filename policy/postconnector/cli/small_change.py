@@ -10,7 +10,7 @@ from pathlib import Path
 from postconnector.cli.program import this_program
 from postconnector.cli.publication import host_entries, named_domains, prepare
 from postconnector.daemon.endpoint import Endpoint
-from postconnector.postfix.built_table import built_file, fingerprint_of_file
+from postconnector.postfix.built_table import built_fingerprint
 from postconnector.postfix.compile import compile_organization
 from postconnector.postfix.facts import OWN_DIRECTORY, PostfixFacts
 from postconnector.postfix.generations import REGISTER, live_folder
@@ -83,8 +83,9 @@ def _prepare_change(path: Path, host: PostfixHost) -> tuple[Publication, Endpoin
     if live is None or read_unfinished(own_directory) is not None or not path.is_file():
         raise NeedsAllError("there is more to do")
     folder = path.resolve().parent
+    register = _read_register(live)
     with host.asked_for_facts() as asked:
-        published = _read_published(host, live)
+        published = _read_published(host, live, register)
         then = Entries(published.live.files[PUBLISHED_CONNECTORS], published.register.starts)
         change, now = small_change(then, read_bytes(path))
         _require_passwords(published, change, folder)
@@ -142,14 +143,18 @@ def _look_around(
     return _Around(facts, own, entries)
 
 
-def _read_published(host: PostfixHost, live: Path) -> Published:
-    """What is live, as long as nobody has changed it since."""
+def _read_register(live: Path) -> Register:
     try:
         register = Register.parse(read_regular_file(live / REGISTER, _LARGEST_REGISTER))
     except ValueError:
         raise NeedsAllError("the register is broken") from None
     if register.program != this_program():
         raise NeedsAllError("another program has published")
+    return register
+
+
+def _read_published(host: PostfixHost, live: Path, register: Register) -> Published:
+    """What is live, as long as nobody has changed it since."""
     found = read_live(host.read_files(), live)
     if configuration_fingerprint(found.configuration) != register.configuration:
         raise NeedsAllError("main.cf or master.cf was changed")
@@ -161,7 +166,7 @@ def _read_published(host: PostfixHost, live: Path) -> Published:
 def _require_built(published: Published, live: Path, facts: PostfixFacts) -> None:
     """Where nothing is asked of the tables, as nothing comes, they are as they were built."""
     for name, known in published.register.built.items():
-        if fingerprint_of_file(built_file(facts, live / name)) != known:
+        if built_fingerprint(facts, live / name) != known:
             raise NeedsAllError(f"somebody has built {name}")
 
 

@@ -6,12 +6,14 @@ import os
 import pwd
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from postconnector.postfix.facts import OWN_USER
 
 _FALLBACK = "nobody"
-_LOADED_WHEN_USED = ("unicode_escape", "idna", "punycode")
-"""Parts of Python that may be out of reach for the user that a daemon becomes."""
+_CODECS_LOADED_WHEN_USED = ("unicode_escape", "idna", "punycode")
+_MODULES_LOADED_WHEN_USED = ("idna.uts46data",)
+"""Both may be out of reach for the user that a daemon becomes."""
 
 
 class NoSuchUserError(Exception):
@@ -26,8 +28,10 @@ def give_up_root(wanted: str | None, groups: Sequence[str] = ()) -> None:
     """
     if os.geteuid() != 0:
         return
-    for codec in _LOADED_WHEN_USED:
+    for codec in _CODECS_LOADED_WHEN_USED:
         codecs.lookup(codec)
+    for module in _MODULES_LOADED_WHEN_USED:
+        import_module(module)
     for name in (wanted,) if wanted is not None else (OWN_USER, _FALLBACK):
         try:
             user = pwd.getpwnam(name)

@@ -115,8 +115,28 @@ def compared_domain(domain: str) -> str:
 
 def in_unicode(domain: str) -> str | None:
     """A domain of A-labels, or .domain, with U-labels, as Postfix looks it up when a recipient is
-    written so; None if there is no such form.
+    written so; None if there is no such form, or `taken_for` is another.
     """
+    written = _with_u_labels(domain)
+    return None if written is None or taken_for(written) != written else written
+
+
+def taken_for(key: str) -> str:
+    """What Postfix makes of a key, building a table or looking something up (utf8_casefold)."""
+    return key.casefold()
+
+
+def mistaken(domain: str) -> tuple[str, str] | None:
+    """A domain of A-labels as it is written with U-labels, and for which other one Postfix takes
+    it then: straße.example is strasse.example to it. None: for none.
+    """
+    written = _with_u_labels(domain)
+    if written is None or taken_for(written) == written:
+        return None
+    return written, taken_for(written)
+
+
+def _with_u_labels(domain: str) -> str | None:
     if "xn--" not in domain:
         return None
     dot = "." if domain.startswith(".") else ""

@@ -4,12 +4,12 @@ Where few entries of a large table change, postmap(1) changes them in a copy of 
 takes a tenth of the time. Only of a live one that is what we built, and the answers are looked at.
 """
 
-import hashlib
-import shutil
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from postconnector.model.domain import taken_for
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.generations import BUILT_SUFFIXES
 from postconnector.postfix.host import (
@@ -20,10 +20,15 @@ from postconnector.postfix.host import (
     started_postfix_command,
 )
 from postconnector.postfix.quoting import table_source
+from postconnector.postfix.register import fingerprint
 from postconnector.postfix.rendered import TableChange
+from postconnector.sources.regular_file import read_regular_file
 
 _CHANGEABLE = ("lmdb", "hash")
 """A cdb can't be."""
+
+_LARGEST_TABLE = 256 * 1024**2
+"""Bytes; no change is worth reading more."""
 
 
 def build_table(facts: PostfixFacts, source: Path) -> AbstractContextManager[Callable[[], object]]:
@@ -40,19 +45,31 @@ def change_table(facts: PostfixFacts, source: Path, live_source: Path, change: T
 
     `source`: as it is to be, in a folder of the new generation. Raises OSError.
     """
-    if facts.map_type not in _CHANGEABLE:
+    keys = (*change.gone, *(key for key, _ in change.new))
+    if facts.map_type not in _CHANGEABLE or not _differ_to_postfix(source, keys):
+        return False
+    base = _read_built(facts, live_source)
+    if base is None or fingerprint(base) != change.built:
         return False
     settle(source)
     built = built_file(facts, source)
+    built.touch(0o600)
+    built.chmod(stat.S_IMODE(source.stat().st_mode))
+    built.write_bytes(base)
     try:
-        shutil.copyfile(built_file(facts, live_source), built)
-        shutil.copymode(source, built)
-        if fingerprint_of_file(built) == change.built and _is_changed(facts, source, change):
+        if _is_changed(facts, source, change):
             return True
-    except (FileNotFoundError, PostfixError):
+    except PostfixError:
         pass
-    built.unlink(missing_ok=True)
+    built.unlink()
     return False
+
+
+def _differ_to_postfix(source: Path, changing: Sequence[str]) -> bool:
+    """Whether it takes no two keys for the same, of which one might go with the other."""
+    text = source.read_text("utf-8")
+    keys = () if text.isascii() else (line.partition("\t")[0] for line in text.splitlines())
+    return all(taken_for(key) == key for key in (*changing, *keys))
 
 
 def _is_changed(facts: PostfixFacts, source: Path, change: TableChange) -> bool:
@@ -70,15 +87,22 @@ def _is_changed(facts: PostfixFacts, source: Path, change: TableChange) -> bool:
     return PostfixHost(facts.config_directory).lookup_all(table, keys) == new
 
 
+def built_fingerprint(facts: PostfixFacts, source: Path) -> str | None:
+    """That of what postmap(1) has made of a source; None if nothing can be read there."""
+    built = _read_built(facts, source)
+    return None if built is None else fingerprint(built)
+
+
+def _read_built(facts: PostfixFacts, source: Path) -> bytes | None:
+    try:
+        return read_regular_file(built_file(facts, source), _LARGEST_TABLE)
+    except OSError:
+        return None
+
+
 def built_file(facts: PostfixFacts, source: Path) -> Path:
     """Where postmap(1) puts what it makes of a source."""
     return source.with_name(source.name + BUILT_SUFFIXES[facts.map_type])
-
-
-def fingerprint_of_file(path: Path) -> str:
-    """Of what a file holds. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _table(facts: PostfixFacts, source: Path) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from postconnector.enforcement.header_firewall import header_firewall
 from postconnector.model.address_space import Specificity
+from postconnector.model.domain import mistaken
 from postconnector.model.organization import AskMilter, HostSettings
 from postconnector.model.send_connector import SendConnector
 from postconnector.postfix.compiled import Service
@@ -45,6 +46,7 @@ def conflicts(
     native = [connector for service in services for connector in service.connectors]
     yield from _own_domains(local.table, own)
     yield from _authoritative(local, own)
+    yield from _mistaken_domains(local.table)
     yield from _failing(entries)
     yield from _whole_addresses(local.table, own, entries.addresses)
     yield from _transport_entries(local.table, own, default, entries.transport)
@@ -86,6 +88,16 @@ def _authoritative(local: LocalRouting, own: OwnNames) -> Iterator[str]:
             yield (
                 f"the accepted domain {domain} is authoritative, so no connector takes its mail:"
                 " Postfix needs it in mydestination, its virtual domains or relay_domains"
+            )
+
+
+def _mistaken_domains(routing: RoutingTable) -> Iterator[str]:
+    for (_, domain), winner in routing.addresses():
+        if "xn--" in domain and (names := mistaken(domain)) is not None:
+            written, other = names
+            yield (
+                f'connector "{winner.connector.name}" names {domain}: mail to {written}, written so'
+                f" (SMTPUTF8), is mail to {other} for Postfix, and goes where that goes"
             )
 
 

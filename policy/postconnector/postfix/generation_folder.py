@@ -10,9 +10,8 @@ from pathlib import Path
 
 from postconnector.postfix.built_table import (
     build_table,
-    built_file,
+    built_fingerprint,
     change_table,
-    fingerprint_of_file,
 )
 from postconnector.postfix.facts import OWN_USER, PostfixFacts
 from postconnector.postfix.generations import (
@@ -168,8 +167,9 @@ def _is_changed(
 def _built_fingerprints(
     facts: PostfixFacts, folder: Path, files: Mapping[str, GenerationFile]
 ) -> dict[str, str]:
-    return {
-        name: fingerprint_of_file(built_file(facts, folder / name))
+    built = {
+        name: built_fingerprint(facts, folder / name)
         for name, file in files.items()
         if file.is_table
     }
+    return {name: known for name, known in built.items() if known is not None}

@@ -309,11 +309,10 @@ def _started(command: Sequence[str]) -> Iterator["subprocess.Popen[str]"]:
     with process:
         try:
             yield process
-        except BaseException:
+        finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-            raise
 
 
 def _result(

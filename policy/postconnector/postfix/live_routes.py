@@ -106,16 +106,22 @@ def needing_lookups(local: LocalRouting, facts: PostfixFacts) -> Iterator[tuple[
     """The connectors, by name, whose mail waits without the lookup service, and why."""
     if not can_ask(facts):
         return
-    named = {
-        winner.connector.name
-        for (specificity, _), winner in local.table.addresses()
-        if specificity is not Specificity.ALL
-    }
+    several = {c.name for c in _native(local) if _has_several_hosts(local, c)}
+    in_turn = several & _claiming_domains(local) if several else several
     for connector in _native(local):
         if connector.shows_certificate:
             yield connector.name, "it has a certificate of its own (TlsCertificateName)"
-        elif connector.name in named and _has_several_hosts(local, connector):
+        elif connector.name in in_turn:
             yield connector.name, "it has several smart hosts"
+
+
+def _claiming_domains(local: LocalRouting) -> frozenset[str]:
+    """The connectors, by name, that get mail by a table."""
+    return frozenset(
+        winner.connector.name
+        for (specificity, _), winner in local.table.addresses()
+        if specificity is not Specificity.ALL
+    )
 
 
 def lookup_warnings(local: LocalRouting, facts: PostfixFacts) -> Iterator[str]:

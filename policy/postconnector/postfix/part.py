@@ -82,7 +82,9 @@ def whole_after(
     for table, entries_gone in _changed_tables(before, after, kept):
         name = table.name
         changed[name] = _replaced(published.live.files[name], entries_gone, table.entries)
-        if name in changes:
+        if table.secret and entries_gone:
+            changes.pop(name, None)  # what is taken out of a table can be read in it for long
+        elif name in changes:
             changes[name] = replace(changes[name], gone=tuple(entries_gone), new=table.entries)
         tables.append(table)
     rendered = render(after.compiled, facts, published.live.configuration, entries.data)

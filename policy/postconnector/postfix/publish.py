@@ -29,7 +29,7 @@ from postconnector.postfix.host import ConfigurationFiles, PostfixError, Postfix
 from postconnector.postfix.interruption import Interruption
 from postconnector.postfix.local_routing import LocalRouting
 from postconnector.postfix.lock import TryAgainError, publication_lock
-from postconnector.postfix.plan import Live, only_tables_differ, routes_differ
+from postconnector.postfix.plan import Live, only_tables_differ, read_live, routes_differ
 from postconnector.postfix.progress import Progress
 from postconnector.postfix.references import broken_references
 from postconnector.postfix.register import Register
@@ -118,8 +118,9 @@ class _Publishing:
     def _run(self, about: About, heed: Callable[[], None]) -> None:
         now, wanted = self._now(), self._wanted()
         changes = transition(now, wanted, self._with_stand_ins)
-        live = self._publication.before
-        swap = Swap(self._host, self._facts, live.configuration, changes, self._number)
+        current = self._publication.before.configuration
+        live = read_live(current, self._facts.live_directory)  # somebody may have edited it since
+        swap = Swap(self._host, self._facts, current, changes, self._number)
         own, before = self._facts.own_directory, self._publication.live
         earlier = read_unfinished(own)
         tables_only = earlier is None and only_tables_differ(live, self._publication.rendered)

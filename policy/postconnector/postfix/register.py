@@ -77,13 +77,13 @@ class Register:
     def data(self) -> bytes:
         """As it stands in the generation's folder: JSON behind a line with its fingerprint."""
         body = _REGISTER.dump_json(self)
-        return f"{_fingerprint(body)}\n".encode() + body
+        return f"{fingerprint(body)}\n".encode() + body
 
     @classmethod
     def parse(cls, data: bytes) -> "Register":
         """What `data` gave. Raises ValueError for anything else."""
-        fingerprint, _, body = data.partition(b"\n")
-        if fingerprint != _fingerprint(body).encode():
+        known, _, body = data.partition(b"\n")
+        if known != fingerprint(body).encode():
             raise ValueError("the fingerprint is another")
         return _REGISTER.validate_json(body)
 
@@ -182,17 +182,17 @@ def limited_addresses(local: LocalRouting, domains: Collection[str] | None = Non
 
 def host_fingerprint(facts: PostfixFacts, own: OwnNames, entries: HostEntries) -> str:
     """Of all that is known of the host beside its two files."""
-    return _fingerprint(_canonical([asdict(facts), asdict(own), asdict(entries)]))
+    return fingerprint(_canonical([asdict(facts), asdict(own), asdict(entries)]))
 
 
 def configuration_fingerprint(files: ConfigurationFiles) -> str:
     """Of main.cf and master.cf."""
-    return _fingerprint(_canonical(asdict(files)))
+    return fingerprint(_canonical(asdict(files)))
 
 
 def fingerprints(files: Mapping[str, bytes]) -> dict[str, str]:
     """Of each of these files."""
-    return {name: _fingerprint(data) for name, data in files.items()}
+    return {name: fingerprint(data) for name, data in files.items()}
 
 
 def _canonical(value: object) -> bytes:
@@ -203,5 +203,6 @@ def _listed(value: object) -> object:
     return sorted(value) if isinstance(value, frozenset) else str(value)
 
 
-def _fingerprint(data: bytes) -> str:
+def fingerprint(data: bytes) -> str:
+    """SHA-256."""
     return hashlib.sha256(data).hexdigest()
