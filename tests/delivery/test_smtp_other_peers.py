@@ -139,8 +139,9 @@ def stored(peer: Exim, *recipients: str) -> list[EximMessage]:
     ours: list[EximMessage] = []
     count = 1
     while len(ours) < len(recipients):
-        ours = [each for each in peer.wait_received(count) if each.recipient in recipients]
-        count = len(peer.received()) + 1
+        seen = peer.wait_received(count)
+        ours = [each for each in seen if each.recipient in recipients]
+        count = len(seen) + 1
     return ours
 
 
