@@ -19,6 +19,7 @@ import pytest
 from postconnector.postfix.marked_block import BEGIN, END, block_in, with_block
 from tests.lab.administrator import Administrator
 from tests.lab.loopback import wait_until
+from tests.lab.meddling import applied_meanwhile, at_reload, instead_of
 from tests.postfix.conftest import HostMaker
 from tests.postfix.test_apply import FABRIKAM, GOOD, state
 
@@ -41,25 +42,6 @@ def configuration(administrator: Administrator, name: str) -> Path:
 
 def own_folder(administrator: Administrator) -> Path:
     return administrator.host.config_directory / "postconnector"
-
-
-def instead_of(administrator: Administrator, command: str, script: str) -> str:
-    """A PATH in which this script runs before a command of Postfix; `exit` keeps that from it."""
-    path = administrator.folder / command
-    real = shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin")
-    path.write_text(f'#!/bin/sh\n{script}\nexec {real} "$@"\n')
-    path.chmod(0o755)
-    return f"{administrator.folder}:{os.environ['PATH']}"
-
-
-def at_reload(administrator: Administrator, number: int, script: str) -> str:
-    """A script for `instead_of` that runs at the how-manieth reload."""
-    count = administrator.folder / "reloads"
-    count.write_text("")
-    return (
-        f'case "$*" in *reload*) echo >> {count};'
-        f' if [ "$(wc -l < {count})" = {number} ]; then {script}; fi;; esac'
-    )
 
 
 def answers(administrator: Administrator, service: str) -> bool:
@@ -262,17 +244,8 @@ def test_remove_leaves_the_hosts_sockets(published: Administrator) -> None:
 
 def test_an_apply_that_read_older_connectors_publishes_none(published: Administrator) -> None:
     """Another one publishes newer ones while it asks Postfix what is there."""
-    newer = published.folder / "newer.toml"
-    newer.write_text(GOOD)
     published.write_connectors(GOOD + FABRIKAM + "port = 26\n")
-    once = published.folder / "once"
-    once.touch()
-    other = (
-        f"PATH={os.environ['PATH']} {sys.executable} -m postconnector -c {newer}"
-        f" --config-directory {published.host.config_directory} apply >&2"
-    )
-    path = instead_of(published, "postconf", f"if rm {once} 2>/dev/null; then {other}; fi")
-    result = published.run("apply", path=path)
+    result = published.run("apply", path=applied_meanwhile(published, GOOD))
     assert result.returncode == os.EX_TEMPFAIL, result
     assert "try again" in result.stderr
     assert "pc-fabrikam" not in published.host.postconf("-M")

@@ -16,7 +16,7 @@ from postconnector.postfix.built_table import (
 from postconnector.postfix.facts import PostfixFacts
 from postconnector.postfix.host import PostfixHost, write_text
 from postconnector.postfix.quoting import table_source
-from postconnector.postfix.rendered import TableChange
+from postconnector.postfix.rendered import GenerationFile, TableChange
 
 BEFORE = {f"d{number}.test": f"smtp:[relay{number}.test]" for number in range(3000)}
 GONE = ("d7.test", "d8.test")
@@ -46,7 +46,8 @@ class Tables:
     def change(self, gone: Sequence[str] = GONE, new: Entries = NEW) -> bool:
         """Have the live one changed to the next."""
         change = TableChange(self.built, tuple(gone), tuple(new))
-        return change_table(self.facts, self.next, self.live, change)
+        file = GenerationFile(self.next.read_bytes(), is_table=True, change=change)
+        return change_table(self.facts, self.next, file, self.live)
 
     def entries(self) -> dict[str, str]:
         host = PostfixHost(self.facts.config_directory)

@@ -8,10 +8,10 @@ import pytest
 
 from tests.demo.journey import SENDER
 from tests.lab.loopback import free_port, wait_until
+from tests.lab.meddling import instead_of
 from tests.lab.milter_client import MilterClient
 from tests.lab.peers import Peer
 from tests.postfix.conftest import HostMaker
-from tests.postfix.test_adversity import instead_of
 from tests.postfix.test_milter import (
     FITS,
     TOO_BIG,

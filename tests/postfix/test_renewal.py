@@ -5,7 +5,6 @@ no TLS there, and agent.test by the agent.
 
 import json
 import os
-import shlex
 import shutil
 import stat
 import subprocess
@@ -26,12 +25,11 @@ from tests.lab.administrator import Administrator
 from tests.lab.agent_connectors import by_smart_hosts
 from tests.lab.certificates import CertificateAuthority, IssuedCertificate
 from tests.lab.child import Child
-from tests.lab.command import POSTCONNECTOR
 from tests.lab.loopback import free_address, free_port, wait_until
 from tests.lab.maillog import Delivery
+from tests.lab.meddling import applied_meanwhile
 from tests.lab.tls_peer import SeenSession, TlsPeer
 from tests.postfix.conftest import HostMaker
-from tests.postfix.test_adversity import instead_of
 
 DAY = timedelta(days=1)
 NAME = (
@@ -242,17 +240,10 @@ def test_an_apply_meanwhile_is_not_taken_back(
     host.store_certificate("smtp", issue(-9))
     host.publish(native(peer))
     host.store_certificate("smtp", issue())
-    newer, once = host.folder / "newer.toml", host.folder / "once"
-    newer.write_text(native(peer, f"{NAME}\nmax_message_size = '1 MB'"))
-    once.touch()
-    other = (
-        f"PATH={os.environ['PATH']} {shlex.join(POSTCONNECTOR)} -c {newer}"
-        f" --config-directory {host.host.config_directory} apply >&2"
-    )
-    path = instead_of(host, "postconf", f"if rm {once} 2>/dev/null; then {other}; fi")
-    result = host.run("renew", path=path)
+    newer = native(peer, f"{NAME}\nmax_message_size = '1 MB'")
+    result = host.run("renew", path=applied_meanwhile(host, newer))
     assert (result.returncode, "try again" in result.stderr) == (os.EX_TEMPFAIL, True), result
-    assert (live(host) / "connectors.toml").read_bytes() == newer.read_bytes()
+    assert (live(host) / "connectors.toml").read_text() == newer
 
 
 def test_rollback_passes_renewals_by(host: Administrator, peer: TlsPeer, issue: IssueOwn) -> None:

@@ -1,6 +1,5 @@
 """Which program this is: what one has noted, another does not believe."""
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pydantic
 import tomli
 
 import postconnector
+from postconnector.postfix.register import fingerprint
 
 
 def this_program() -> str:
@@ -18,4 +18,4 @@ def this_program() -> str:
     for file in sorted(folder.rglob("*.py")):
         status = file.stat()
         known.append(f"{file.relative_to(folder)} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()
+    return fingerprint("\n".join(known).encode())

@@ -55,7 +55,9 @@ MANY_CONNECTORS = 500
 
 def prepare(path: Path, host: PostfixHost, progress: Progress) -> tuple[Publication, Endpoint]:
     """Read, validate and compile; also where the policy service should be."""
-    return _prepare(path, host, progress, lambda local: read_inputs(local, path.resolve().parent))
+    live = live_folder(host.config_directory / OWN_DIRECTORY)
+    folder = path.resolve().parent
+    return _prepare(path, live, host, progress, lambda local: read_inputs(local, folder))
 
 
 def prepare_again(
@@ -63,35 +65,43 @@ def prepare_again(
 ) -> tuple[Publication, Endpoint]:
     """The same with what a generation was published with."""
     path = generation / PUBLISHED_CONNECTORS
-    return _prepare(path, host, progress, lambda local: read_publishable_inputs(local, generation))
+    live = live_folder(host.config_directory / OWN_DIRECTORY)
+
+    def read(local: LocalRouting) -> Inputs:
+        return read_publishable_inputs(local, generation)
+
+    return _prepare(path, live, host, progress, read)
 
 
 def prepare_as_it_is(
-    generation: Path, host: PostfixHost, progress: Progress
+    live: Path, host: PostfixHost, progress: Progress
 ) -> tuple[Publication, Endpoint]:
-    """The same, also where mail of some connectors waits for a certificate."""
-    path = generation / PUBLISHED_CONNECTORS
-    return _prepare(path, host, progress, lambda local: read_published_inputs(local, generation))
+    """The same with the live one, also where mail of some connectors waits for a certificate."""
+    path = live / PUBLISHED_CONNECTORS
+    return _prepare(path, live, host, progress, lambda local: read_published_inputs(local, live))
 
 
 def prepare_renewed(
-    generation: Path, host: PostfixHost, progress: Progress
+    live: Path, host: PostfixHost, progress: Progress
 ) -> tuple[Publication, Endpoint]:
     """The same with the certificates that the store has now."""
-    path = generation / PUBLISHED_CONNECTORS
-    return _prepare(path, host, progress, lambda local: read_renewed_inputs(local, generation))
+    path = live / PUBLISHED_CONNECTORS
+    return _prepare(path, live, host, progress, lambda local: read_renewed_inputs(local, live))
 
 
 def _prepare(
-    path: Path, host: PostfixHost, progress: Progress, read: Callable[[LocalRouting], Inputs]
+    path: Path,
+    live: Path | None,
+    host: PostfixHost,
+    progress: Progress,
+    read: Callable[[LocalRouting], Inputs],
 ) -> tuple[Publication, Endpoint]:
+    """`live`: the live generation, as it was found before anything was read."""
     progress.begins("reading the connectors")
-    own_directory = host.config_directory / OWN_DIRECTORY
-    live = live_folder(own_directory)
     file = read_file(path)
     organization = valid_organization(file)
     progress.begins("asking Postfix what is there")
-    before = read_live(host.read_files(), live or own_directory / LIVE)
+    before = read_live(host.read_files(), live or host.config_directory / OWN_DIRECTORY / LIVE)
     facts = host.facts()
     local = _local_routing(organization, facts.hostname)
     inputs = read(local)

@@ -70,10 +70,6 @@ def _require_whole(certificates: OwnCertificates) -> None:
 def _publish(host: PostfixHost, live: Path) -> None:
     with progress(PREPARING + PUBLISHING) as told:
         publication, policy_service = prepare_renewed(live, host, told)
-        if publication.live is None or publication.live.name != live.name:
-            raise CommandFailedError(
-                os.EX_TEMPFAIL, "other connectors were published meanwhile; try again"
-            )
         carry_out(publication, policy_service, About.now(RENEW), told)
 
 

@@ -5,7 +5,7 @@ takes a tenth of the time. Only of a live one that is what we built, and the ans
 """
 
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from postconnector.postfix.host import (
 )
 from postconnector.postfix.quoting import table_source
 from postconnector.postfix.register import fingerprint
-from postconnector.postfix.rendered import TableChange
+from postconnector.postfix.rendered import GenerationFile, TableChange
 from postconnector.sources.regular_file import read_regular_file
 
 _CHANGEABLE = ("lmdb", "hash")
@@ -40,13 +40,15 @@ def build_table(facts: PostfixFacts, source: Path) -> AbstractContextManager[Cal
     return started_postfix_command(*_postmap(facts), _table(facts, source))
 
 
-def change_table(facts: PostfixFacts, source: Path, live_source: Path, change: TableChange) -> bool:
+def change_table(
+    facts: PostfixFacts, source: Path, file: GenerationFile, live_source: Path
+) -> bool:
     """Have postmap(1) change a copy of a live table; False, and nothing is there, if it can't be.
 
-    `source`: as it is to be, in a folder of the new generation. Raises OSError.
+    `source`: where the table is to be, and `file` was written. Raises OSError.
     """
-    keys = (*change.gone, *(key for key, _ in change.new))
-    if facts.map_type not in _CHANGEABLE or not _differ_to_postfix(source, keys):
+    change = file.change
+    if change is None or facts.map_type not in _CHANGEABLE or not _keys_differ(file.data, change):
         return False
     base = _read_built(facts, live_source)
     if base is None or fingerprint(base) != change.built:
@@ -57,7 +59,7 @@ def change_table(facts: PostfixFacts, source: Path, live_source: Path, change: T
     built.chmod(stat.S_IMODE(source.stat().st_mode))
     built.write_bytes(base)
     try:
-        if _is_changed(facts, source, change):
+        if _change(facts, source, change):
             return True
     except PostfixError:
         pass
@@ -65,14 +67,15 @@ def change_table(facts: PostfixFacts, source: Path, live_source: Path, change: T
     return False
 
 
-def _differ_to_postfix(source: Path, changing: Sequence[str]) -> bool:
-    """Whether it takes no two keys for the same, of which one might go with the other."""
-    text = source.read_text("utf-8")
-    keys = () if text.isascii() else (line.partition("\t")[0] for line in text.splitlines())
-    return all(taken_for(key) == key for key in (*changing, *keys))
+def _keys_differ(source: bytes, change: TableChange) -> bool:
+    """Whether Postfix takes no two keys for the same, of which one might go with the other."""
+    lines = () if source.isascii() else source.decode().splitlines()
+    keys = (*change.gone, *(key for key, _ in change.new), *(s.partition("\t")[0] for s in lines))
+    return all(taken_for(key) == key for key in keys)
 
 
-def _is_changed(facts: PostfixFacts, source: Path, change: TableChange) -> bool:
+def _change(facts: PostfixFacts, source: Path, change: TableChange) -> bool:
+    """Change what was built; whether it answers as it is to."""
     new = dict(change.new)
     keys = dict.fromkeys((*change.gone, *new))
     if not keys:

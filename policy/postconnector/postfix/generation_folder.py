@@ -67,11 +67,13 @@ def build_folder(
         with ExitStack() as enter:
             under_way: deque[Callable[[], object]] = deque()
             for name, file in files.items():
-                _write_file(building / name, file)
-                if file.is_table and not _is_changed(facts, building, live, name, file):
-                    if len(under_way) == _TABLES_AT_ONCE:
-                        under_way.popleft()()
-                    under_way.append(enter.enter_context(build_table(facts, building / name)))
+                source = building / name
+                _write_file(source, file)
+                if not file.is_table or (live and change_table(facts, source, file, live / name)):
+                    continue
+                if len(under_way) == _TABLES_AT_ONCE:
+                    under_way.popleft()()
+                under_way.append(enter.enter_context(build_table(facts, source)))
             noted = register()
             for built in under_way:
                 built()
@@ -153,15 +155,6 @@ def agent_group() -> int:
             f"there is no group {OWN_USER}, which the delivery agent reads its passwords and"
             " certificates as; install contrib/postfix/sysusers.conf and run systemd-sysusers"
         ) from None
-
-
-def _is_changed(
-    facts: PostfixFacts, folder: Path, live: Path | None, name: str, file: GenerationFile
-) -> bool:
-    """Whether a table of the folder was made out of the live one."""
-    if live is None or file.change is None:
-        return False
-    return change_table(facts, folder / name, live / name, file.change)
 
 
 def _built_fingerprints(
